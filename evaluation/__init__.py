@@ -1,0 +1,1 @@
+"""Relevance as a number: suites, metrics, significance and the gate."""

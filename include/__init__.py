@@ -1,0 +1,1 @@
+"""What the DAGs, the Ray applications and the evaluation share."""

@@ -1,0 +1,1 @@
+"""Blocks of text become passages with offsets."""

@@ -1,0 +1,1 @@
+"""Texts become vectors of a named space."""

@@ -1,0 +1,1 @@
+"""Passages become an answer whose every sentence is checked against them."""

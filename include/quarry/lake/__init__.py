@@ -1,0 +1,1 @@
+"""The vector lake: a text is embedded once per embedding spec."""

@@ -1,0 +1,1 @@
+"""Lexical indexes: projections of the log for word search."""

@@ -1,0 +1,27 @@
+"""The lexical index port: word search over the same chunks, with the same discipline as a vector store."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from include.quarry.records import DocumentUpdate, Scope, Scored
+
+
+class LexicalIndex(Protocol):
+    """BM25 search. `apply`, `contents` and `save` promise what `VectorStore` promises; vectors in updates are ignored."""
+
+    def apply(self, updates: Sequence[DocumentUpdate]) -> None:
+        """Replace each document by its update; stale updates are ignored."""
+        ...
+
+    def search(self, query: str, k: int, scope: Scope) -> list[Scored]:
+        """The `k` best chunks for free text (never a query syntax: no input can raise), by falling score, then by chunk_id."""
+        ...
+
+    def contents(self) -> Iterator[tuple[str, int]]:
+        """Every (chunk_id, doc_version) held, in any order."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write a snapshot from which `load` of the same adapter restores this very state."""
+        ...

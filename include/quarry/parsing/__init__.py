@@ -1,0 +1,1 @@
+"""Bytes of a content type become blocks of text."""

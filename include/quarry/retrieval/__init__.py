@@ -1,0 +1,1 @@
+"""One query, two indexes, one fused list of hits."""

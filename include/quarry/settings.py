@@ -1,0 +1,91 @@
+"""Every knob of Quarry in one frozen class, read from the environment (prefix `QUARRY_`) and from `.env`.
+
+Only composition roots (a DAG callable, `build_app`, a job's `main`, a command line) call `load_settings`; everything
+below them takes plain arguments. `.env.example` lists every field, and a test keeps it so.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from include.quarry.specs import Dtype
+
+
+class Settings(BaseSettings):
+    """Settings of one Quarry installation."""
+
+    model_config = SettingsConfigDict(env_prefix="QUARRY_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(Path(".quarry"), description="folder that holds all state")
+    host: str = Field("127.0.0.1", description="address every server binds to")
+    http_port: int = Field(8000, ge=1, le=65535, description="HTTP API")
+    airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow UI and API")
+    ray_port: int = Field(8265, ge=1, le=65535, description="Ray dashboard and job API")
+    ray_gcs_port: int = Field(6380, ge=1, le=65535, description="Ray's cluster address")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow UI and tracking API")
+    metrics_port: int = Field(8090, ge=1, le=65535, description="Prometheus metrics of Ray and of Quarry")
+
+    database_url: str = Field("", description="catalog; empty means SQLite in `home`")
+    lake_url: str = Field("", description="vector lake, a folder or a pyarrow.fs URI; empty means `home`/lake")
+    docs: str = Field(
+        "environment:", description="what `ingest_documents` reads by default: a folder, or `environment:`"
+    )
+
+    embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field(
+        "auto", description="auto: CUDA if any"
+    )
+    embedding_dtype: Dtype = Field("bf16", description="precision of the default embedding spec")
+    embedding_threads: int = Field(2, ge=1, le=256, description="threads of one embedding engine")
+
+    max_document_bytes: int = Field(20_000_000, ge=1, description="largest document accepted, in bytes")
+    follow_interval_s: float = Field(0.25, gt=0, le=60, description="how often a replica asks the log for news")
+    bulk_grace_s: float = Field(
+        900, ge=0, description="how long scheduled ingestion waits for its backfill, in seconds"
+    )
+
+    fast_model: str = Field("smollm2-135m", description="model of the fast tier: a packaged name or a GGUF file")
+    deep_model: str = Field("", description="model of the deep tier; empty means there is none")
+    openai_url: str = Field("", description="OpenAI-compatible server of the deep tier; empty means in-process")
+    openai_key: str = Field("", description="bearer token for `openai_url`", repr=False)
+    generation_threads: int = Field(
+        2, ge=1, le=256, description="threads of one in-process model; never above the cores"
+    )
+
+    @property
+    def catalog_url(self) -> str:
+        """SQLAlchemy URL of the catalog."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'catalog.db'}"
+
+    @property
+    def lake_uri(self) -> str:
+        """Root of the vector lake, for pyarrow.fs."""
+        return self.lake_url or str(self.home.absolute() / "lake")
+
+    @property
+    def mlflow_url(self) -> str:
+        """Tracking address of MLflow."""
+        return f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def ray_url(self) -> str:
+        """Address of Ray's job API and dashboard."""
+        return f"http://{self.host}:{self.ray_port}"
+
+    @property
+    def http_url(self) -> str:
+        """Address of the HTTP API."""
+        return f"http://{self.host}:{self.http_port}"
+
+    @property
+    def airflow_url(self) -> str:
+        """Address of the Airflow UI and API."""
+        return f"http://{self.host}:{self.airflow_port}"
+
+
+@cache
+def load_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

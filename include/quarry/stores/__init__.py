@@ -1,0 +1,1 @@
+"""Vector stores: projections of the log for nearest-neighbour search."""

@@ -1,0 +1,1 @@
+"""What runs on Ray: batch jobs and Serve deployments."""

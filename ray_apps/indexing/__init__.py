@@ -1,0 +1,1 @@
+"""Accepting documents and embedding the fresh tail of the log."""

@@ -1,0 +1,1 @@
+"""Batch jobs, each started as a module by Ray's job API."""

@@ -1,0 +1,1 @@
+"""Retrieval over HTTP and over handles."""
