@@ -1,1 +1,1 @@
-"""The library: everything Quarry knows about documents, vectors, indexes and answers. No Airflow, Ray or MLflow here."""
+"""The library: all that Quarry knows about documents, vectors, indexes and answers. No Airflow, Ray or MLflow here."""

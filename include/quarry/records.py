@@ -136,7 +136,7 @@ class DocumentUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which documents a query may see: one tenant, and equality on metadata fields (`doc_id` and `uri` are fields too)."""
+    """Which documents a query may see: one tenant, and equality on metadata (`doc_id` and `uri` are fields too)."""
 
     tenant: str
     filters: Metadata = field(default_factory=dict)

@@ -30,29 +30,21 @@ class Settings(BaseSettings):
 
     database_url: str = Field("", description="catalog; empty means SQLite in `home`")
     lake_url: str = Field("", description="vector lake, a folder or a pyarrow.fs URI; empty means `home`/lake")
-    docs: str = Field(
-        "environment:", description="what `ingest_documents` reads by default: a folder, or `environment:`"
-    )
+    docs: str = Field("environment:", description="what is ingested by default: a folder, or `environment:`")
 
-    embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field(
-        "auto", description="auto: CUDA if any"
-    )
+    embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field("auto", description="CUDA if any")
     embedding_dtype: Dtype = Field("bf16", description="precision of the default embedding spec")
     embedding_threads: int = Field(2, ge=1, le=256, description="threads of one embedding engine")
 
     max_document_bytes: int = Field(20_000_000, ge=1, description="largest document accepted, in bytes")
     follow_interval_s: float = Field(0.25, gt=0, le=60, description="how often a replica asks the log for news")
-    bulk_grace_s: float = Field(
-        900, ge=0, description="how long scheduled ingestion waits for its backfill, in seconds"
-    )
+    bulk_grace_s: float = Field(900, ge=0, description="seconds a bulk change waits for its backfill")
 
     fast_model: str = Field("smollm2-135m", description="model of the fast tier: a packaged name or a GGUF file")
     deep_model: str = Field("", description="model of the deep tier; empty means there is none")
-    openai_url: str = Field("", description="OpenAI-compatible server of the deep tier; empty means in-process")
+    openai_url: str = Field("", description="OpenAI-compatible server of the deep tier; may be empty")
     openai_key: str = Field("", description="bearer token for `openai_url`", repr=False)
-    generation_threads: int = Field(
-        2, ge=1, le=256, description="threads of one in-process model; never above the cores"
-    )
+    generation_threads: int = Field(2, ge=1, le=256, description="threads of one model; never above the cores")
 
     @property
     def catalog_url(self) -> str:

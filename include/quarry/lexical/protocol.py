@@ -8,14 +8,14 @@ from include.quarry.records import DocumentUpdate, Scope, Scored
 
 
 class LexicalIndex(Protocol):
-    """BM25 search. `apply`, `contents` and `save` promise what `VectorStore` promises; vectors in updates are ignored."""
+    """BM25 search. `apply`, `contents` and `save` promise what `VectorStore` promises; vectors are ignored."""
 
     def apply(self, updates: Sequence[DocumentUpdate]) -> None:
         """Replace each document by its update; stale updates are ignored."""
         ...
 
     def search(self, query: str, k: int, scope: Scope) -> list[Scored]:
-        """The `k` best chunks for free text (never a query syntax: no input can raise), by falling score, then by chunk_id."""
+        """The `k` best chunks by falling score, then by chunk_id. `query` is free text, no syntax: nothing can raise."""
         ...
 
     def contents(self) -> Iterator[tuple[str, int]]:
