@@ -15,7 +15,7 @@ class LexicalIndex(Protocol):
         ...
 
     def search(self, query: str, k: int, scope: Scope) -> list[Scored]:
-        """The `k` best chunks by falling score, then by chunk_id. `query` is free text, no syntax: nothing can raise."""
+        """The `k` best chunks by falling score, then by chunk_id. `query` is free text without syntax."""
         ...
 
     def contents(self) -> Iterator[tuple[str, int]]:
