@@ -27,6 +27,17 @@ class Settings(BaseSettings):
     ray_gcs_port: int = Field(6380, ge=1, le=65535, description="Ray's cluster address")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow UI and tracking API")
     metrics_port: int = Field(8090, ge=1, le=65535, description="Prometheus metrics of Ray and of Quarry")
+    ray_client_port: int = Field(10001, ge=1024, le=65535, description="Ray client server, which cannot be turned off")
+    ray_agent_port: int = Field(52365, ge=1, le=65535, description="Ray's agent of this node")
+    haproxy_stats_port: int = Field(8404, ge=1, le=65535, description="statistics page of the HTTP ingress")
+    haproxy_metrics_port: int = Field(9101, ge=1, le=65535, description="Prometheus metrics of the HTTP ingress")
+    airflow_task_log_port: int = Field(8793, ge=1, le=65535, description="logs of running Airflow tasks")
+    airflow_trigger_log_port: int = Field(8794, ge=1, le=65535, description="logs of deferred Airflow tasks")
+
+    ray_cpus: int = Field(8, ge=1, le=1024, description="logical CPUs that Ray hands out on this machine")
+    object_store_bytes: int = Field(512 * 2**20, ge=80 * 2**20, description="memory of Ray's object store, in bytes")
+    serve_config: Path = Field(Path("ray_apps/config/serve.local.yaml"), description="what Ray Serve runs")
+    start_timeout_s: float = Field(240, gt=0, le=3600, description="how long one part may take to become healthy")
 
     database_url: str = Field("", description="catalog; empty means SQLite in `home`")
     lake_url: str = Field("", description="vector lake, a folder or a pyarrow.fs URI; empty means `home`/lake")
