@@ -1,0 +1,86 @@
+"""The catalog's database: SQLite in WAL mode by default, PostgreSQL by URL, with the same promises on both.
+
+`read` sees one consistent snapshot. `write` is atomic and durable when it returns, and writers take turns, so that
+changes become visible in the order of their `seq`: a follower that has seen 7 will never find a late 6.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from include.quarry.errors import Misconfigured
+
+_BUSY_TIMEOUT_MS = 30_000
+_WRITER_LOCK = 0x51554152  # "QUAR": PostgreSQL's advisory lock that writers of the log queue for
+
+
+class Database:
+    """Connections to one catalog. Safe to share between threads; a process that forks must make its own."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(_with_driver(url), pool_pre_ping=True)
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        if self._is_sqlite:
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A read-only transaction over one snapshot of the catalog."""
+        with self._engine.connect() as connection:
+            if self._is_sqlite:
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that commits when the block ends and rolls back when it raises."""
+        with self._engine.connect() as connection:
+            if self._is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+            yield connection
+            connection.commit()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+
+def migrate(url: str) -> None:
+    """Bring the catalog's tables up to the newest revision, creating the SQLite file where there is none."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["url"] = _with_driver(url)
+    command.upgrade(config, "head")
+
+
+def _with_driver(url: str) -> sa.URL:
+    """The URL with the driver that Quarry is tested with."""
+    parsed = sa.make_url(url)
+    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+    backend = parsed.get_backend_name()
+    if backend not in drivers:
+        raise Misconfigured(f"catalog URL names {backend!r}; allowed are {sorted(drivers)}; set QUARRY_DATABASE_URL")
+    return parsed.set(drivername=drivers[backend])
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by `read` and `write`, not by the driver
+    for pragma in (
+        f"busy_timeout={_BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",  # an acknowledged change survives a power cut, not only a killed process
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")

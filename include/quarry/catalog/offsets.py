@@ -1,0 +1,23 @@
+"""Feed offsets: how far each partition of a feed was accepted, stored in the transaction that accepts the change."""
+
+import sqlalchemy as sa
+
+from include.quarry.catalog.schema import feed_offsets
+
+
+def load_offsets(connection: sa.Connection, feed: str) -> dict[str, str]:
+    """Offset of every partition of the feed."""
+    query = sa.select(feed_offsets.c.partition, feed_offsets.c.offset).where(feed_offsets.c.feed == feed)
+    return {row.partition: row.offset for row in connection.execute(query)}
+
+
+def store_offset(connection: sa.Connection, feed: str, partition: str, offset: str) -> None:
+    """Set the offset of one partition."""
+    forget_offset(connection, feed, partition)
+    connection.execute(sa.insert(feed_offsets).values(feed=feed, partition=partition, offset=offset))
+
+
+def forget_offset(connection: sa.Connection, feed: str, partition: str) -> None:
+    """Drop a partition that no longer exists."""
+    matches = sa.and_(feed_offsets.c.feed == feed, feed_offsets.c.partition == partition)
+    connection.execute(sa.delete(feed_offsets).where(matches))

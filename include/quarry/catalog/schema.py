@@ -1,0 +1,156 @@
+"""The catalog's tables. The log (`changes`) is the one source of truth; every index can be rebuilt from here.
+
+Times are UTC. JSON columns hold plain objects. A chunk row belongs to the present version of its document; older
+versions live on in the log only.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware UTC time on every database; SQLite forgets time zones, so they are taken off and put back here."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData()
+BigSerial = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # only INTEGER counts by itself in SQLite
+
+
+def _document_key() -> list[sa.Column[Any]]:
+    return [sa.Column(name, sa.String, nullable=False) for name in ("corpus", "tenant", "doc_id")]
+
+
+documents = sa.Table(
+    "documents",
+    metadata,
+    *_document_key(),
+    sa.Column("seq", sa.BigInteger, nullable=False, comment="the document's newest change"),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    sa.Column("feed", sa.String, nullable=False),
+    sa.Column("uri", sa.String, nullable=False),
+    sa.Column("title", sa.String, nullable=False),
+    sa.Column("content_type", sa.String, nullable=False),
+    sa.Column(
+        "content_hash", sa.String, nullable=False, comment="SHA-256 of what the feed delivered, metadata included"
+    ),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("text", sa.Text, nullable=False, comment="the text that chunk offsets refer to"),
+    sa.Column("outline", sa.JSON, nullable=False, comment="[kind, level, length] of each block, to chunk again"),
+    sa.Column("accepted_at", UtcDateTime, nullable=False),
+    sa.PrimaryKeyConstraint("corpus", "tenant", "doc_id"),
+    sa.Index("documents_by_seq", "corpus", "seq"),
+    sa.Index("documents_by_feed", "corpus", "feed"),
+)
+
+chunks = sa.Table(
+    "chunks",
+    metadata,
+    sa.Column("chunk_id", sa.String, primary_key=True),
+    *_document_key(),
+    sa.Column("doc_version", sa.Integer, nullable=False),
+    sa.Column("chunker", sa.String, nullable=False, comment="fingerprint of the chunker spec"),
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("context", sa.Text, nullable=False),
+    sa.Column("start", sa.Integer, nullable=False),
+    sa.Column("end", sa.Integer, nullable=False),
+    sa.Column("tokens", sa.Integer, nullable=False),
+    sa.Column("text_hash", sa.String, nullable=False, comment="address of the embedded text in the vector lake"),
+    sa.Index("chunks_by_document", "corpus", "tenant", "doc_id", "chunker"),
+    sa.Index("chunks_by_text", "text_hash"),
+)
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("seq", BigSerial, primary_key=True, autoincrement=True),
+    *_document_key(),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("doc_version", sa.Integer, nullable=False),
+    sa.Column("feed", sa.String, nullable=False),
+    sa.Column("accepted_at", UtcDateTime, nullable=False),
+    sa.Index("changes_by_corpus", "corpus", "seq"),
+    sa.Index("changes_by_document", "corpus", "tenant", "doc_id", "seq"),
+    sa.Index("changes_by_time", "corpus", "accepted_at"),
+    sqlite_autoincrement=True,
+)
+
+feed_offsets = sa.Table(
+    "feed_offsets",
+    metadata,
+    sa.Column("feed", sa.String, primary_key=True),
+    sa.Column("partition", sa.String, primary_key=True),
+    sa.Column("offset", sa.String, nullable=False),
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    *_document_key(),
+    sa.Column("feed", sa.String, nullable=False),
+    sa.Column("uri", sa.String, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("quarantined_at", UtcDateTime, nullable=False),
+    sa.PrimaryKeyConstraint("corpus", "tenant", "doc_id"),
+)
+
+index_versions = sa.Table(
+    "index_versions",
+    metadata,
+    sa.Column("version_id", sa.String, primary_key=True),
+    sa.Column("corpus", sa.String, nullable=False),
+    sa.Column("spec", sa.Text, nullable=False, comment="canonical JSON of the index spec"),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column(
+        "watermark", sa.BigInteger, nullable=False, comment="seq up to which the newest snapshot applied the log"
+    ),
+    sa.Column("snapshot", sa.String, nullable=False, comment="folder of the newest snapshot; empty while building"),
+    sa.Column("chunk_count", sa.Integer, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("promoted_at", UtcDateTime, nullable=True),
+    sa.Index("index_versions_by_corpus", "corpus", "state"),
+)
+
+routes = sa.Table(
+    "routes",
+    metadata,
+    sa.Column("corpus", sa.String, primary_key=True),
+    sa.Column("live_version", sa.String, sa.ForeignKey("index_versions.version_id"), nullable=False),
+    sa.Column("canary_version", sa.String, sa.ForeignKey("index_versions.version_id"), nullable=True),
+    sa.Column("canary_share", sa.Float, nullable=False, comment="share of requests that the canary answers, 0 to 1"),
+    sa.Column("revision", sa.Integer, nullable=False),
+)
+
+vectors = sa.Table(
+    "vectors",
+    metadata,
+    sa.Column("id", BigSerial, primary_key=True, autoincrement=True),
+    sa.Column("fingerprint", sa.String, nullable=False, comment="the vector space"),
+    sa.Column("text_hash", sa.String, nullable=False),
+    sa.Column("part", sa.String, nullable=True, comment="Parquet file of the lake, or null while the vector is inline"),
+    sa.Column("position", sa.Integer, nullable=True, comment="row in the Parquet file"),
+    sa.Column("inline", sa.LargeBinary, nullable=True, comment="float32 little-endian: the fresh tail"),
+    sa.UniqueConstraint("fingerprint", "text_hash"),
+    sqlite_autoincrement=True,
+)
+
+claims = sa.Table(
+    "claims",
+    metadata,
+    sa.Column("fingerprint", sa.String, primary_key=True),
+    sa.Column("text_hash", sa.String, primary_key=True),
+    sa.Column("owner", sa.String, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,140 @@
+"""Index versions and routes. Promotion is one row: a reader sees the old route or the new one, never a mixture."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from include.quarry.catalog.schema import index_versions, routes
+from include.quarry.errors import Conflict, NotFound
+from include.quarry.specs import IndexSpec
+
+State = Literal["building", "shadow", "canary", "live", "retired", "failed"]
+FOLLOWING: tuple[State, ...] = ("building", "shadow", "canary", "live")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexVersion:
+    """One built index of one index spec. `snapshot` is a folder that holds it up to `watermark`; empty at first."""
+
+    version_id: str
+    corpus: str
+    spec: IndexSpec
+    state: State
+    watermark: int
+    snapshot: str
+    chunk_count: int
+    created_at: datetime
+    promoted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which version answers for a corpus. `revision` grows with every change of the route."""
+
+    corpus: str
+    live_version: str
+    canary_version: str | None
+    canary_share: float
+    revision: int
+
+
+def create_version(connection: sa.Connection, version_id: str, corpus: str, spec: IndexSpec) -> IndexVersion:
+    """Register a version that is about to be built; asking again for the same one returns it.
+
+    Raises `Conflict` when the id is taken by another corpus or spec.
+    """
+    present = connection.execute(
+        sa.select(index_versions).where(index_versions.c.version_id == version_id)
+    ).one_or_none()
+    if present is None:
+        values = {
+            "state": "building",
+            "watermark": 0,
+            "snapshot": "",
+            "chunk_count": 0,
+            "created_at": datetime.now(UTC),
+        }
+        row = {"version_id": version_id, "corpus": corpus, "spec": spec.to_json(), **values}
+        connection.execute(sa.insert(index_versions).values(**row))
+    elif (present.corpus, present.spec) != (corpus, spec.to_json()):
+        raise Conflict(
+            f"index version {version_id!r} exists for corpus {present.corpus!r} with another spec; take a new id"
+        )
+    return find_version(connection, version_id)
+
+
+def find_version(connection: sa.Connection, version_id: str) -> IndexVersion:
+    """The version; raises `NotFound`."""
+    row = connection.execute(sa.select(index_versions).where(index_versions.c.version_id == version_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"no index version {version_id!r}; `GET /v1/status` lists those there are")
+    return _version(row)
+
+
+def list_versions(connection: sa.Connection, corpus: str | None = None) -> list[IndexVersion]:
+    """Versions of one corpus, or of all, newest first."""
+    query = sa.select(index_versions).order_by(index_versions.c.created_at.desc())
+    if corpus is not None:
+        query = query.where(index_versions.c.corpus == corpus)
+    return [_version(row) for row in connection.execute(query)]
+
+
+def record_snapshot(connection: sa.Connection, version_id: str, folder: str, watermark: int, chunk_count: int) -> None:
+    """Note that a snapshot now holds the version up to `watermark`; a version that was building becomes `shadow`."""
+    is_it = index_versions.c.version_id == version_id
+    values = {"snapshot": folder, "watermark": watermark, "chunk_count": chunk_count}
+    connection.execute(sa.update(index_versions).where(is_it).values(**values))
+    set_state(connection, version_id, "shadow", only_from="building")
+
+
+def set_state(connection: sa.Connection, version_id: str, state: State, *, only_from: State | None = None) -> None:
+    """Move a version to a state, or, with `only_from`, only if it stands in that one."""
+    statement = sa.update(index_versions).where(index_versions.c.version_id == version_id)
+    if only_from is not None:
+        statement = statement.where(index_versions.c.state == only_from)
+    connection.execute(statement.values(state=state))
+
+
+def find_route(connection: sa.Connection, corpus: str) -> Route | None:
+    """The corpus's route; None before its first promotion."""
+    row = connection.execute(sa.select(routes).where(routes.c.corpus == corpus)).one_or_none()
+    return None if row is None else Route(*row)
+
+
+def list_routes(connection: sa.Connection) -> list[Route]:
+    """The routes of all corpora."""
+    return [Route(*row) for row in connection.execute(sa.select(routes).order_by(routes.c.corpus))]
+
+
+def make_live(connection: sa.Connection, version_id: str) -> Route:
+    """Point the corpus's route at a version; the one that was live is retired. Raises `Conflict` without a snapshot."""
+    version = find_version(connection, version_id)
+    if not version.snapshot:
+        raise Conflict(
+            f"index version {version_id!r} is {version.state} and has no snapshot; build it before promoting it"
+        )
+    before = find_route(connection, version.corpus)
+    if before is None:
+        first = {"live_version": version_id, "canary_version": None, "canary_share": 0.0, "revision": 1}
+        connection.execute(sa.insert(routes).values(corpus=version.corpus, **first))
+    elif before.live_version != version_id:
+        values = {
+            "live_version": version_id,
+            "canary_version": None,
+            "canary_share": 0.0,
+            "revision": before.revision + 1,
+        }
+        connection.execute(sa.update(routes).where(routes.c.corpus == version.corpus).values(**values))
+        set_state(connection, before.live_version, "retired")
+    promoted = {"state": "live", "promoted_at": datetime.now(UTC)}
+    connection.execute(sa.update(index_versions).where(index_versions.c.version_id == version_id).values(**promoted))
+    route = find_route(connection, version.corpus)
+    assert route is not None  # noqa: S101 - written above, in this transaction
+    return route
+
+
+def _version(row: sa.Row[Any]) -> IndexVersion:
+    fields = row._asdict()
+    return IndexVersion(**(fields | {"spec": IndexSpec.from_json(fields["spec"])}))
