@@ -1,0 +1,122 @@
+"""The log as an index follows it: the present state of each document that changed, and how far that goes."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.quarry.catalog.log import head
+from include.quarry.catalog.schema import changes, chunks, documents, vectors
+from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Passage
+
+_DOCUMENTS_PER_QUERY = 500
+_KEY = ("corpus", "tenant", "doc_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """What an index follows: one corpus, through one chunker and one vector space."""
+
+    corpus: str
+    chunker: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Updates ready to apply, without vectors, and the watermark that an index reaches by applying them.
+
+    A document whose chunks still wait for vectors is left out and holds the watermark back; later documents do not
+    wait for it. `waiting` counts the documents left out.
+    """
+
+    updates: list[DocumentUpdate]
+    watermark: int
+    waiting: int
+
+
+def read_stretch(
+    connection: sa.Connection, follow: Follow, after: int, ahead: Collection[tuple[DocumentKey, int]] = ()
+) -> Stretch:
+    """What changed after `after`, except the (document, seq) pairs that were applied `ahead` of the watermark."""
+    waiting, first_waiting = _waiting(connection, follow, after)
+    ready = [row for row in _ready(connection, follow, after) if (_key(row), row.seq) not in ahead]
+    updates = [
+        update
+        for start in range(0, len(ready), _DOCUMENTS_PER_QUERY)
+        for update in _updates(connection, follow, ready[start : start + _DOCUMENTS_PER_QUERY])
+    ]
+    watermark = head(connection, follow.corpus) if first_waiting is None else first_waiting - 1
+    return Stretch(updates, watermark, waiting)
+
+
+def news(connection: sa.Connection, follow: Follow) -> tuple[int, int]:
+    """A cheap pair that differs whenever `read_stretch` may find something new: newest change, newest vector."""
+    newest_vector = sa.select(sa.func.max(vectors.c.id)).scalar_subquery()
+    return head(connection, follow.corpus), int(connection.scalar(sa.select(newest_vector)) or 0)
+
+
+def expected_contents(connection: sa.Connection, follow: Follow) -> list[tuple[str, int]]:
+    """Every (chunk_id, doc_version) that an index at the head of the log must hold, and nothing else."""
+    of_corpus = sa.and_(chunks.c.corpus == follow.corpus, chunks.c.chunker == follow.chunker)
+    query = sa.select(chunks.c.chunk_id, chunks.c.doc_version).where(of_corpus)
+    return [(row.chunk_id, row.doc_version) for row in connection.execute(query)]
+
+
+def _is_waiting(follow: Follow) -> sa.ColumnElement[bool]:
+    """Of a document: a chunk has no vector yet, or this chunker has not cut it yet."""
+    its_chunks = sa.and_(_joins(chunks, documents), chunks.c.chunker == follow.chunker)
+    same_text = sa.and_(vectors.c.fingerprint == follow.fingerprint, vectors.c.text_hash == chunks.c.text_hash)
+    without_vector = sa.exists().where(its_chunks, ~sa.exists().where(same_text))
+    return sa.and_(~documents.c.deleted, sa.or_(~sa.exists().where(its_chunks), without_vector))
+
+
+def _waiting(connection: sa.Connection, follow: Follow, after: int) -> tuple[int, int | None]:
+    """How many changed documents wait, and the first of their changes that the index has not seen."""
+    changed = sa.and_(documents.c.corpus == follow.corpus, documents.c.seq > after)
+    first = sa.select(sa.func.min(changes.c.seq)).where(_joins(changes, documents), changes.c.seq > after)
+    query = sa.select(first.correlate(documents).scalar_subquery()).where(changed, _is_waiting(follow))
+    firsts = list(connection.scalars(query))
+    return len(firsts), min(firsts, default=None)
+
+
+def _ready(connection: sa.Connection, follow: Follow, after: int) -> Sequence[sa.Row[Any]]:
+    d = documents.c
+    columns = (d.corpus, d.tenant, d.doc_id, d.seq, d.version, d.deleted, d.uri, d.title, d.metadata)
+    query = sa.select(*columns).where(d.corpus == follow.corpus, d.seq > after, ~_is_waiting(follow)).order_by(d.seq)
+    return connection.execute(query).all()
+
+
+def _updates(connection: sa.Connection, follow: Follow, rows: Sequence[sa.Row[Any]]) -> list[DocumentUpdate]:
+    cut_by = sa.and_(chunks.c.corpus == follow.corpus, chunks.c.chunker == follow.chunker)
+    query = sa.select(chunks).where(cut_by, chunks.c.doc_id.in_({row.doc_id for row in rows if not row.deleted}))
+    cut: defaultdict[DocumentKey, list[sa.Row[Any]]] = defaultdict(list)
+    for chunk in connection.execute(query.order_by(chunks.c.ordinal)):
+        cut[_key(chunk)].append(chunk)
+    return [
+        DocumentUpdate(row.seq, _key(row), row.version, tuple(_chunk(row, chunk) for chunk in cut[_key(row)]))
+        for row in rows
+    ]
+
+
+def _chunk(document: sa.Row[Any], row: sa.Row[Any]) -> Chunk:
+    return Chunk(
+        chunk_id=row.chunk_id,
+        key=_key(document),
+        doc_version=row.doc_version,
+        ordinal=row.ordinal,
+        uri=document.uri,
+        title=document.title,
+        passage=Passage(row.text, row.context, row.start, row.end, row.tokens),
+        metadata=document.metadata,
+    )
+
+
+def _joins(left: sa.Table, right: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(*(left.c[name] == right.c[name] for name in _KEY))
+
+
+def _key(row: sa.Row[Any]) -> DocumentKey:
+    return DocumentKey(row.corpus, row.tenant, row.doc_id)

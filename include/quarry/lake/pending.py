@@ -1,0 +1,79 @@
+"""Which texts of a corpus still need a vector: the question that every embedding worker begins with."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from include.quarry.catalog.schema import chunks, documents, vectors
+
+
+@dataclass(frozen=True, slots=True)
+class PendingText:
+    """A distinct text without a vector. `text` is what the embedder is given; `tokens` is its length."""
+
+    text_hash: str
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class PendingQuery:
+    """Whose texts: one corpus, the chunks of one chunker, one vector space; and of which documents."""
+
+    corpus: str
+    chunker: str
+    fingerprint: str
+    changed_from: datetime | None = None
+    changed_until: datetime | None = None
+    feed: str | None = None
+    limit: int | None = None
+
+
+def pending_texts(connection: sa.Connection, wanted: PendingQuery) -> list[PendingText]:
+    """Texts without a vector, each once, oldest change first.
+
+    The window `[changed_from, changed_until)` is over the time of a document's newest change, so the partitions of a
+    calendar hold every document exactly once.
+    """
+    rows = connection.execute(_select(wanted))
+    texts = {
+        row.text_hash: PendingText(row.text_hash, _embedding_text(row.context, row.text), row.tokens) for row in rows
+    }
+    return list(texts.values())
+
+
+def count_texts(connection: sa.Connection, corpus: str, chunker: str, fingerprint: str) -> tuple[int, int]:
+    """(texts with a vector, all distinct texts) of the corpus: the progress of embedding."""
+    of_corpus = sa.and_(chunks.c.corpus == corpus, chunks.c.chunker == chunker)
+    total = connection.scalar(sa.select(sa.func.count(sa.distinct(chunks.c.text_hash))).where(of_corpus))
+    embedded = connection.scalar(
+        sa.select(sa.func.count(sa.distinct(chunks.c.text_hash)))
+        .join(vectors, vectors.c.text_hash == chunks.c.text_hash)
+        .where(of_corpus, vectors.c.fingerprint == fingerprint)
+    )
+    return int(embedded or 0), int(total or 0)
+
+
+def _select(wanted: PendingQuery) -> sa.Select[tuple[str, str, str, int]]:
+    same_document = sa.and_(*(chunks.c[name] == documents.c[name] for name in ("corpus", "tenant", "doc_id")))
+    has_vector = sa.exists().where(
+        vectors.c.fingerprint == wanted.fingerprint, vectors.c.text_hash == chunks.c.text_hash
+    )
+    query = (
+        sa.select(chunks.c.text_hash, chunks.c.text, chunks.c.context, chunks.c.tokens)
+        .join(documents, same_document)
+        .where(chunks.c.corpus == wanted.corpus, chunks.c.chunker == wanted.chunker, ~has_vector)
+        .order_by(documents.c.seq, chunks.c.ordinal)
+    )
+    if wanted.changed_from is not None:
+        query = query.where(documents.c.accepted_at >= wanted.changed_from)
+    if wanted.changed_until is not None:
+        query = query.where(documents.c.accepted_at < wanted.changed_until)
+    if wanted.feed is not None:
+        query = query.where(documents.c.feed == wanted.feed)
+    return query if wanted.limit is None else query.limit(wanted.limit)
+
+
+def _embedding_text(context: str, text: str) -> str:
+    return f"{context}\n{text}" if context else text
