@@ -124,7 +124,7 @@ def chunk_id(key: DocumentKey, text_hash: str, chunker: str, occurrence: int) ->
     return sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def find_document(connection: sa.Connection, key: DocumentKey) -> sa.Row[Any] | None:
+def find_document(connection: sa.Connection, key: DocumentKey) -> sa.Row[*tuple[Any, ...]] | None:
     """The document's row, deleted or not."""
     return connection.execute(sa.select(documents).where(_is(documents, key))).one_or_none()
 

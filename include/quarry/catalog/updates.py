@@ -82,17 +82,19 @@ def _waiting(connection: sa.Connection, follow: Follow, after: int) -> tuple[int
     return len(firsts), min(firsts, default=None)
 
 
-def _ready(connection: sa.Connection, follow: Follow, after: int) -> Sequence[sa.Row[Any]]:
+def _ready(connection: sa.Connection, follow: Follow, after: int) -> Sequence[sa.Row[*tuple[Any, ...]]]:
     d = documents.c
     columns = (d.corpus, d.tenant, d.doc_id, d.seq, d.version, d.deleted, d.uri, d.title, d.metadata)
     query = sa.select(*columns).where(d.corpus == follow.corpus, d.seq > after, ~_is_waiting(follow)).order_by(d.seq)
     return connection.execute(query).all()
 
 
-def _updates(connection: sa.Connection, follow: Follow, rows: Sequence[sa.Row[Any]]) -> list[DocumentUpdate]:
+def _updates(
+    connection: sa.Connection, follow: Follow, rows: Sequence[sa.Row[*tuple[Any, ...]]]
+) -> list[DocumentUpdate]:
     cut_by = sa.and_(chunks.c.corpus == follow.corpus, chunks.c.chunker == follow.chunker)
     query = sa.select(chunks).where(cut_by, chunks.c.doc_id.in_({row.doc_id for row in rows if not row.deleted}))
-    cut: defaultdict[DocumentKey, list[sa.Row[Any]]] = defaultdict(list)
+    cut: defaultdict[DocumentKey, list[sa.Row[*tuple[Any, ...]]]] = defaultdict(list)
     for chunk in connection.execute(query.order_by(chunks.c.ordinal)):
         cut[_key(chunk)].append(chunk)
     return [
@@ -101,7 +103,7 @@ def _updates(connection: sa.Connection, follow: Follow, rows: Sequence[sa.Row[An
     ]
 
 
-def _chunk(document: sa.Row[Any], row: sa.Row[Any]) -> Chunk:
+def _chunk(document: sa.Row[*tuple[Any, ...]], row: sa.Row[Any]) -> Chunk:
     return Chunk(
         chunk_id=row.chunk_id,
         key=_key(document),
@@ -118,5 +120,5 @@ def _joins(left: sa.Table, right: sa.Table) -> sa.ColumnElement[bool]:
     return sa.and_(*(left.c[name] == right.c[name] for name in _KEY))
 
 
-def _key(row: sa.Row[Any]) -> DocumentKey:
+def _key(row: sa.Row[*tuple[Any, ...]]) -> DocumentKey:
     return DocumentKey(row.corpus, row.tenant, row.doc_id)

@@ -135,6 +135,6 @@ def make_live(connection: sa.Connection, version_id: str) -> Route:
     return route
 
 
-def _version(row: sa.Row[Any]) -> IndexVersion:
+def _version(row: sa.Row[*tuple[Any, ...]]) -> IndexVersion:
     fields = row._asdict()
     return IndexVersion(**(fields | {"spec": IndexSpec.from_json(fields["spec"])}))

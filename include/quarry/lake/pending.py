@@ -6,6 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from include.quarry.catalog.schema import chunks, documents, vectors
+from include.quarry.records import Passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,10 @@ def pending_texts(connection: sa.Connection, wanted: PendingQuery) -> list[Pendi
     The window `[changed_from, changed_until)` is over the time of a document's newest change, so the partitions of a
     calendar hold every document exactly once.
     """
-    rows = connection.execute(_select(wanted))
-    texts = {
-        row.text_hash: PendingText(row.text_hash, _embedding_text(row.context, row.text), row.tokens) for row in rows
-    }
+    texts: dict[str, PendingText] = {}
+    for row in connection.execute(_select(wanted)):
+        text = Passage(row.text, row.context, 0, 0, row.tokens).embedding_text
+        texts.setdefault(row.text_hash, PendingText(row.text_hash, text, row.tokens))
     return list(texts.values())
 
 
@@ -73,7 +74,3 @@ def _select(wanted: PendingQuery) -> sa.Select[tuple[str, str, str, int]]:
     if wanted.feed is not None:
         query = query.where(documents.c.feed == wanted.feed)
     return query if wanted.limit is None else query.limit(wanted.limit)
-
-
-def _embedding_text(context: str, text: str) -> str:
-    return f"{context}\n{text}" if context else text

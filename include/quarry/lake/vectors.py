@@ -103,7 +103,9 @@ class VectorLake:
             insert_missing(connection, index, rows)
 
 
-def _index_rows(connection: sa.Connection, fingerprint: str, hashes: Sequence[str]) -> Iterator[sa.Row[Any]]:
+def _index_rows(
+    connection: sa.Connection, fingerprint: str, hashes: Sequence[str]
+) -> Iterator[sa.Row[*tuple[Any, ...]]]:
     columns = (index.c.text_hash, index.c.part, index.c.position, index.c.inline)
     for start in range(0, len(hashes), _HASHES_PER_QUERY):
         some = hashes[start : start + _HASHES_PER_QUERY]
