@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.schema import index_versions, routes
 from include.quarry.errors import Conflict, NotFound
-from include.quarry.specs import IndexSpec
+from include.quarry.specs import ChunkerSpec, IndexSpec
 
 State = Literal["building", "shadow", "canary", "live", "retired", "failed"]
-FOLLOWING: tuple[State, ...] = ("building", "shadow", "canary", "live")
+IN_USE: tuple[State, ...] = ("building", "shadow", "canary", "live", "retired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +138,12 @@ def make_live(connection: sa.Connection, version_id: str) -> Route:
 def _version(row: sa.Row[*tuple[Any, ...]]) -> IndexVersion:
     fields = row._asdict()
     return IndexVersion(**(fields | {"spec": IndexSpec.from_json(fields["spec"])}))
+
+
+def chunkers_of(connection: sa.Connection, corpus: str) -> list[ChunkerSpec]:
+    """The chunkers that must cut every document of the corpus: the default one, and those of its versions in use."""
+    in_use = sa.and_(index_versions.c.corpus == corpus, index_versions.c.state.in_(IN_USE))
+    specs = [
+        IndexSpec.from_json(spec).chunker for spec in connection.scalars(sa.select(index_versions.c.spec).where(in_use))
+    ]
+    return sorted({ChunkerSpec(), *specs}, key=lambda spec: spec.fingerprint)

@@ -1,0 +1,61 @@
+"""The folder feed: every readable file below a folder is a document, named by its relative path."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from include.quarry.errors import ContentTooLarge, NotFound
+from include.quarry.feeds.protocol import FeedItem
+from include.quarry.parsing.registry import content_type_of
+from include.quarry.records import DocumentKey, RawDocument
+
+
+class FolderFeed:
+    """Files whose suffix names a known content type. Hidden files, and links that lead out of the folder, are left out."""
+
+    def __init__(self, folder: Path, corpus: str, tenant: str, max_bytes: int) -> None:
+        self._folder = folder.absolute()
+        self._corpus = corpus
+        self._tenant = tenant
+        self._max_bytes = max_bytes
+
+    @property
+    def name(self) -> str:
+        return f"folder:{self._corpus}:{self._tenant}:{self._folder}"
+
+    def items(self) -> Iterator[FeedItem]:
+        if not self._folder.is_dir():
+            raise NotFound(
+                f"folder {self._folder} does not exist; nothing was read and nothing deleted; check the path"
+            )
+        for path in sorted(self._files()):
+            content_type = content_type_of(path.name)
+            if content_type is None:
+                continue
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                continue  # gone between the listing and now: as good as deleted
+            yield self._item(path, content_type, stat)
+
+    def _files(self) -> Iterator[Path]:
+        root = self._folder.resolve()
+        for folder, subfolders, names in os.walk(self._folder):
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            for name in names:
+                path = Path(folder, name)
+                if not name.startswith(".") and path.resolve().is_relative_to(root):
+                    yield path
+
+    def _item(self, path: Path, content_type: str, stat: os.stat_result) -> FeedItem:
+        doc_id = os.fsencode(path.relative_to(self._folder).as_posix()).decode("utf-8", "backslashreplace")
+        uri = path.absolute().as_uri()
+
+        def load() -> RawDocument:
+            if stat.st_size > self._max_bytes:
+                raise ContentTooLarge(
+                    f"{doc_id} has {stat.st_size} bytes; allowed are {self._max_bytes}; split it, or raise QUARRY_MAX_DOCUMENT_BYTES"
+                )
+            return RawDocument(DocumentKey(self._corpus, self._tenant, doc_id), uri, path.read_bytes(), content_type)
+
+        return FeedItem(doc_id, uri, f"{stat.st_size}:{stat.st_mtime_ns}", load)
