@@ -31,8 +31,6 @@ class Settings(BaseSettings):
     ray_agent_port: int = Field(52365, ge=1, le=65535, description="Ray's agent of this node")
     haproxy_stats_port: int = Field(8404, ge=1, le=65535, description="statistics page of the HTTP ingress")
     haproxy_metrics_port: int = Field(9101, ge=1, le=65535, description="Prometheus metrics of the HTTP ingress")
-    airflow_task_log_port: int = Field(8793, ge=1, le=65535, description="logs of running Airflow tasks")
-    airflow_trigger_log_port: int = Field(8794, ge=1, le=65535, description="logs of deferred Airflow tasks")
 
     ray_cpus: int = Field(8, ge=1, le=1024, description="logical CPUs that Ray hands out on this machine")
     object_store_bytes: int = Field(512 * 2**20, ge=80 * 2**20, description="memory of Ray's object store, in bytes")
