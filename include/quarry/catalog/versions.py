@@ -143,7 +143,6 @@ def _version(row: sa.Row[*tuple[Any, ...]]) -> IndexVersion:
 def chunkers_of(connection: sa.Connection, corpus: str) -> list[ChunkerSpec]:
     """The chunkers that must cut every document of the corpus: the default one, and those of its versions in use."""
     in_use = sa.and_(index_versions.c.corpus == corpus, index_versions.c.state.in_(IN_USE))
-    specs = [
-        IndexSpec.from_json(spec).chunker for spec in connection.scalars(sa.select(index_versions.c.spec).where(in_use))
-    ]
-    return sorted({ChunkerSpec(), *specs}, key=lambda spec: spec.fingerprint)
+    documents = connection.scalars(sa.select(index_versions.c.spec).where(in_use).distinct())
+    chunkers = {IndexSpec.from_json(document).chunker for document in documents}
+    return sorted({ChunkerSpec(), *chunkers}, key=lambda spec: spec.fingerprint)

@@ -1,4 +1,4 @@
-"""The environment feed: the long description of every Python distribution installed here. Real documents, no download."""
+"""The environment feed: the long description of every Python distribution installed here; nothing to download."""
 
 import re
 from collections.abc import Iterator

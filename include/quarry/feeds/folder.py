@@ -11,7 +11,7 @@ from include.quarry.records import DocumentKey, RawDocument
 
 
 class FolderFeed:
-    """Files whose suffix names a known content type. Hidden files, and links that lead out of the folder, are left out."""
+    """Files whose suffix names a known content type; hidden files and links that lead out of the folder are left out."""
 
     def __init__(self, folder: Path, corpus: str, tenant: str, max_bytes: int) -> None:
         self._folder = folder.absolute()
@@ -25,9 +25,7 @@ class FolderFeed:
 
     def items(self) -> Iterator[FeedItem]:
         if not self._folder.is_dir():
-            raise NotFound(
-                f"folder {self._folder} does not exist; nothing was read and nothing deleted; check the path"
-            )
+            raise NotFound(f"folder {self._folder} does not exist; nothing was read or deleted; check the path")
         for path in sorted(self._files()):
             content_type = content_type_of(path.name)
             if content_type is None:
@@ -54,7 +52,8 @@ class FolderFeed:
         def load() -> RawDocument:
             if stat.st_size > self._max_bytes:
                 raise ContentTooLarge(
-                    f"{doc_id} has {stat.st_size} bytes; allowed are {self._max_bytes}; split it, or raise QUARRY_MAX_DOCUMENT_BYTES"
+                    f"{doc_id} has {stat.st_size} bytes; allowed are {self._max_bytes}; "
+                    "split it, or raise QUARRY_MAX_DOCUMENT_BYTES"
                 )
             return RawDocument(DocumentKey(self._corpus, self._tenant, doc_id), uri, path.read_bytes(), content_type)
 

@@ -1,4 +1,4 @@
-"""One pass over a feed: what is new or changed is accepted, what is gone is deleted, what is unreadable is set aside."""
+"""One pass over a feed: the new and changed is accepted, the gone is deleted, the unreadable is set aside."""
 
 import logging
 from collections import Counter
@@ -24,7 +24,6 @@ from include.quarry.settings import Settings
 from include.quarry.specs import ChunkerSpec
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,8 @@ def ingest_feed(source: str, *, corpus: str, tenant: str, settings: Settings) ->
     """Pass once over `source`: a folder, or `environment:` for the installed distributions."""
     database = Database(settings.catalog_url)
     ingestor = Ingestor(database, make_chunker, settings.max_document_bytes)
-    report = pass_over(
-        open_feed(source, corpus, tenant, settings.max_document_bytes), corpus, tenant, ingestor, database
-    )
+    feed = open_feed(source, corpus, tenant, settings.max_document_bytes)
+    report = FeedPass(feed, corpus, tenant, ingestor, database).run()
     logger.info("ingested %s: %s", source, report)
     database.close()
     return report
@@ -66,44 +64,55 @@ def open_feed(source: str, corpus: str, tenant: str, max_bytes: int) -> Feed:
 @cache
 def make_chunker(spec: ChunkerSpec) -> Chunker:
     """The chunker of a spec, with its tokenizer; made once per process."""
-    return StructureChunker(spec, load_tokenizer(spec.tokenizer))
+    chunker: Chunker = StructureChunker(spec, load_tokenizer(spec.tokenizer))
+    return chunker
 
 
-def pass_over(
-    feed: Feed, corpus: str, tenant: str, ingestor: Ingestor, database: Database, on_progress: Progress | None = None
-) -> IngestReport:
-    """Offer every item of the feed to the ingestor, then delete what the feed no longer has.
+class FeedPass:
+    """Offers every item of a feed to the ingestor, then deletes what the feed no longer has.
 
     Each document is a transaction of its own: a pass that is killed continues where it stopped.
     """
-    with database.read() as connection:
-        known = load_offsets(connection, feed.name)
-    counts: Counter[str] = Counter()
-    listed: set[str] = set()
-    for item in feed.items():
-        listed.add(item.doc_id)
-        outcome = "unchanged" if known.get(item.doc_id) == item.offset else _offer(item, feed, corpus, tenant, ingestor)
-        counts[outcome] += 1
-        if on_progress is not None:
-            on_progress(len(listed))
-    for doc_id in sorted(known.keys() - listed):
-        key = DocumentKey(corpus, tenant, doc_id)
-        with database.read() as connection:
+
+    def __init__(self, feed: Feed, corpus: str, tenant: str, ingestor: Ingestor, database: Database) -> None:
+        self._feed = feed
+        self._corpus = corpus
+        self._tenant = tenant
+        self._ingestor = ingestor
+        self._database = database
+
+    def run(self, on_item: Callable[[str], None] = lambda doc_id: None) -> IngestReport:
+        """Pass once; `on_item` hears of each document when it is done. Raises `NotFound` when the source is gone."""
+        with self._database.read() as connection:
+            known = load_offsets(connection, self._feed.name)
+        counts: Counter[str] = Counter()
+        listed: set[str] = set()
+        for item in self._feed.items():
+            listed.add(item.doc_id)
+            counts["unchanged" if known.get(item.doc_id) == item.offset else self._offer(item)] += 1
+            on_item(item.doc_id)
+        for doc_id in sorted(known.keys() - listed):
+            counts["deleted"] += self._remove(doc_id)
+        return IngestReport(len(listed), *(counts[name] for name in ("changed", "unchanged", "deleted", "quarantined")))
+
+    def _offer(self, item: FeedItem) -> str:
+        offset = FeedOffset(self._feed.name, item.doc_id, item.offset)
+        try:
+            accepted = self._ingestor.upsert(item.load(), self._feed.name, offset)
+        except FileNotFoundError:
+            return "unchanged"  # deleted while we looked: the next pass no longer lists it
+        except InvalidInput as reason:
+            logger.warning("quarantined %s: %s", item.uri, reason)
+            key = DocumentKey(self._corpus, self._tenant, item.doc_id)
+            self._ingestor.set_aside(key, item.uri, reason, offset)
+            return "quarantined"
+        return "changed" if accepted.changed else "unchanged"
+
+    def _remove(self, doc_id: str) -> int:
+        key = DocumentKey(self._corpus, self._tenant, doc_id)
+        with self._database.read() as connection:
             document = find_document(connection, key)
-        if document is None or document.feed == feed.name:  # another feed may have taken the document over
-            ingestor.delete(key, feed.name, doc_id)
-            counts["deleted"] += 1
-    return IngestReport(len(listed), *(counts[name] for name in ("changed", "unchanged", "deleted", "quarantined")))
-
-
-def _offer(item: FeedItem, feed: Feed, corpus: str, tenant: str, ingestor: Ingestor) -> str:
-    offset = FeedOffset(feed.name, item.doc_id, item.offset)
-    try:
-        accepted = ingestor.upsert(item.load(), feed.name, offset)
-    except FileNotFoundError:
-        return "unchanged"  # deleted while we looked: the next pass no longer lists it
-    except InvalidInput as reason:
-        logger.warning("quarantined %s: %s", item.uri, reason)
-        ingestor.set_aside(DocumentKey(corpus, tenant, item.doc_id), item.uri, reason, offset)
-        return "quarantined"
-    return "changed" if accepted.changed else "unchanged"
+        if document is not None and document.feed != self._feed.name:
+            return 0  # another feed has taken the document over
+        self._ingestor.delete(key, self._feed.name, doc_id)
+        return 1

@@ -19,7 +19,8 @@ def check_name(what: str, name: str) -> str:
     """The name of a corpus or a tenant, if it is one."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(
-            f"{what} {name[:80]!r} is not a name; allowed are 1 to 63 of a-z, 0-9, '.', '_', '-', beginning with one of a-z, 0-9"
+            f"{what} {name[:80]!r} is not a name; allowed are 1 to 63 of a-z, 0-9, '.', '_' and '-', "
+            "the first one a letter or a digit"
         )
     return name
 
