@@ -1,0 +1,150 @@
+"""The command line: `run` measures, `compare` tells two runs apart, `gate` decides.
+
+Exit codes: 0 done, or the gate's pass; 1 the gate's fail; 2 could not be done, or could not be judged.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from evaluation.comparison import compare
+from evaluation.gate import Verdict, judge
+from evaluation.judgments import load_suite
+from evaluation.metrics import METRICS
+from evaluation.record import RunRecord, read_record
+from evaluation.report import print_comparison, print_run, print_verdict
+from evaluation.session import RunOptions, execute
+from include.quarry.errors import QuarryError
+from include.quarry.settings import Settings, load_settings
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code. What is expected to go wrong is one line on standard error."""
+    settings = load_settings()
+    options = _parser(settings).parse_args(arguments)
+    console = Console()
+    try:
+        exit_code: int = options.command(options, console)
+    except QuarryError as error:
+        Console(stderr=True).print(f"{error.title}: {error}", style="red", markup=False, highlight=False)
+        return 2
+    return exit_code
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    _measure(options, console)
+    return 0
+
+
+def _compare(options: argparse.Namespace, console: Console) -> int:
+    before, after = (_find_record(run, options.mlflow) for run in (options.before, options.after))
+    comparison = compare(before, after, options.metric or after.headline)
+    print_comparison(console, comparison, rows=options.rows)
+    return 0
+
+
+def _gate(options: argparse.Namespace, console: Console) -> int:
+    baseline = _find_record(options.baseline, options.mlflow) if options.baseline else None
+    if options.record is None:
+        record, _ = _measure(options, console)
+        thresholds = record.thresholds
+    else:
+        record = _find_record(options.record, options.mlflow)
+        thresholds = load_suite(options.suite).card.thresholds if options.suite else record.thresholds
+        print_run(console, record, judge(record, thresholds))
+    verdict = judge(record, thresholds, baseline=baseline)
+    print_verdict(console, verdict)
+    return verdict.exit_code
+
+
+def _measure(options: argparse.Namespace, console: Console) -> tuple[RunRecord, Verdict | None]:
+    """Run the suite, show and keep the result."""
+    suite = load_suite(options.suite or "environment")
+    client = None
+    if options.track:
+        from evaluation.tracking import connect, log_run  # noqa: PLC0415 mlflow takes seconds to import
+
+        client = connect(options.mlflow)  # before the work, not after it
+    record = asyncio.run(execute(suite, _run_options(options)))
+    verdict = judge(record, record.thresholds) if record.thresholds else None
+    print_run(console, record, verdict)
+    if verdict and options.command is _run:
+        print_verdict(console, verdict)
+    if options.json:
+        record.write(options.json)
+        console.print(f"record: {options.json}", highlight=False)
+    if options.picture:
+        from evaluation.picture import draw  # noqa: PLC0415 matplotlib too
+
+        draw(record).savefig(options.picture, dpi=120)
+        console.print(f"picture: {options.picture}", highlight=False)
+    if client:
+        console.print(f"MLflow run: {log_run(client, record, verdict)}", highlight=False)
+    return record, verdict
+
+
+def _run_options(options: argparse.Namespace) -> RunOptions:
+    return RunOptions(
+        url=options.url,
+        tenant=options.tenant,
+        connections=options.connections,
+        in_process=options.in_process,
+        corpus=options.corpus,
+    )
+
+
+def _find_record(name: str, tracking_uri: str) -> RunRecord:
+    """A run by its JSON file, or else by its MLflow id."""
+    if name.endswith(".json") or Path(name).exists():
+        return read_record(Path(name))
+    from evaluation.tracking import connect, fetch_record  # noqa: PLC0415 mlflow takes seconds to import
+
+    return fetch_record(connect(tracking_uri), name)
+
+
+def _parser(settings: Settings) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a suite, print and keep its numbers")
+    run.set_defaults(command=_run)
+    _add_run_options(run, settings)
+    run.add_argument("--suite", default="environment", metavar="NAME_OR_FOLDER", help="default: %(default)s")
+
+    comparing = commands.add_parser("compare", help="test whether two runs of a suite differ")
+    comparing.set_defaults(command=_compare)
+    comparing.add_argument("before", help="a run: its JSON file or its MLflow id")
+    comparing.add_argument("after", help="the run to hold against it")
+    comparing.add_argument("--metric", choices=METRICS, help="default: the one that carries the suite's SLO")
+    comparing.add_argument("--rows", type=_positive, default=10, help="queries to list each way (default: %(default)s)")
+    comparing.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
+
+    gate = commands.add_parser("gate", help="decide by thresholds: exit 0 pass, 1 fail, 2 undecided")
+    gate.set_defaults(command=_gate)
+    gate.add_argument("record", nargs="?", help="a run: JSON file or MLflow id; default: run the suite now")
+    gate.add_argument("--suite", metavar="NAME_OR_FOLDER", help="whose thresholds; default: the run's own")
+    gate.add_argument("--baseline", metavar="RUN", help="also fail if significantly worse than this run")
+    _add_run_options(gate, settings)
+    return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser, settings: Settings) -> None:
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the run's record to this file")
+    parser.add_argument("--picture", type=Path, metavar="OUT", help="draw scores and latencies into this PNG file")
+    parser.add_argument("--no-track", dest="track", action="store_false", help="keep nothing in MLflow")
+    parser.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
+    parser.add_argument("--url", default=settings.http_url, help="Quarry's HTTP API (default: %(default)s)")
+    parser.add_argument("--in-process", action="store_true", help="ask the index in this process, without servers")
+    parser.add_argument("--connections", type=_positive, default=1, metavar="N", help="queries at once (default: 1)")
+    parser.add_argument("--tenant", default="default", help="default: %(default)s")
+    parser.add_argument("--corpus", metavar="NAME", help="ask this corpus as it stands, and ingest nothing")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is below 1")
+    return number

@@ -1,0 +1,1 @@
+"""Ways of putting a query to Quarry."""

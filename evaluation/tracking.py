@@ -1,0 +1,126 @@
+"""MLflow's memory of relevance runs. The only module that imports mlflow."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import httpx
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
+from mlflow.exceptions import MlflowException
+
+from evaluation.gate import Verdict
+from evaluation.picture import draw
+from evaluation.record import RunRecord, read_record
+from include.quarry.errors import NotFound, Unavailable
+
+EXPERIMENT = "quarry-relevance"
+RECORD_FILE = "run.json"
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+
+def connect(tracking_uri: str, *, timeout_s: float = 5.0) -> MlflowClient:
+    """A client that is known to reach its store. Raises `Unavailable` within seconds if it cannot.
+
+    MLflow by itself would retry for minutes; what the environment already says about that is respected.
+    """
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
+    remedy = "start it with `make up`, or add --no-track to go without"
+    try:
+        if tracking_uri.startswith(("http://", "https://")):
+            httpx.get(f"{tracking_uri.rstrip('/')}/health", timeout=timeout_s, trust_env=False).raise_for_status()
+        client = MlflowClient(tracking_uri=tracking_uri)
+        client.search_experiments(max_results=1)
+    except (httpx.HTTPError, MlflowException) as error:
+        raise Unavailable(f"MLflow at {tracking_uri} does not answer ({error}); {remedy}") from error
+    return client
+
+
+def log_run(client: MlflowClient, record: RunRecord, verdict: Verdict | None) -> str:
+    """Keep the run: parameters, metrics, thresholds, verdict, a table of queries, pictures and the record itself.
+
+    Returns MLflow's run id. Raises `Unavailable` when MLflow stops answering half-way; the run is then marked failed.
+    """
+    try:
+        run_id: str = client.create_run(_experiment_id(client), tags=_tags(record, verdict)).info.run_id
+    except MlflowException as error:
+        raise _lost(error) from error
+    try:
+        client.log_batch(run_id, metrics=_metrics(record), params=_params(record))
+        client.log_table(run_id, _query_table(record), "queries.json")
+        client.log_figure(run_id, draw(record), "distribution.png")
+        client.log_dict(run_id, record.model_dump(mode="json"), RECORD_FILE)
+        client.set_terminated(run_id)
+    except MlflowException as error:
+        raise _lost(error) from error
+    return run_id
+
+
+def fetch_record(client: MlflowClient, run_id: str) -> RunRecord:
+    """The record of a run kept earlier. Raises `NotFound` if MLflow has none under this id."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = client.download_artifacts(run_id, RECORD_FILE, folder)
+        except (MlflowException, OSError) as error:
+            raise NotFound(f"{run_id!r} is neither a file nor an evaluation run that MLflow knows ({error})") from error
+        return read_record(Path(path))
+
+
+def _experiment_id(client: MlflowClient) -> str:
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    identifier: str = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
+    return identifier
+
+
+def _tags(record: RunRecord, verdict: Verdict | None) -> dict[str, str]:
+    tags = {
+        "suite": record.suite,
+        "corpus": record.corpus,
+        "tenant": record.tenant,
+        "index_version": ", ".join(record.index_versions),
+        "spec": record.spec,
+        "mlflow.runName": f"{record.suite} {record.started_at:%Y-%m-%d %H:%M}",
+    }
+    if verdict:
+        tags |= {"verdict": verdict.outcome, "verdict.reasons": "; ".join(verdict.reasons)}
+    return tags
+
+
+def _metrics(record: RunRecord) -> list[Metric]:
+    """MLflow allows no `@` in a metric's name: `ndcg@10` becomes `ndcg_at_10`."""
+    at_ms = int(record.started_at.timestamp() * 1000)
+    return [Metric(name.replace("@", "_at_"), value, at_ms, 0) for name, value in record.measures.items()]
+
+
+def _params(record: RunRecord) -> list[Param]:
+    plain = {
+        "driver": record.driver,
+        "top_k": record.top_k,
+        "connections": record.connections,
+        "watermark": record.watermark,
+        "headline": record.headline,
+        "queries_judged": len(record.judged),
+        "queries_unanswerable": len(record.queries) - len(record.judged),
+    }
+    for relation, limits in (("at_least", record.thresholds.at_least), ("at_most", record.thresholds.at_most)):
+        plain |= {f"threshold.{relation}.{name.replace('@', '_at_')}": limit for name, limit in limits.items()}
+    return [Param(name, str(value)) for name, value in plain.items()]
+
+
+def _query_table(record: RunRecord) -> dict[str, list[object]]:
+    """One row per query, with a column per metric; unanswerable queries have none of the scores."""
+    table: dict[str, list[object]] = {
+        "query_id": [query.query_id for query in record.queries],
+        "text": [query.text for query in record.queries],
+        "answerable": [query.answerable for query in record.queries],
+        "relevant_documents": [query.relevant_documents for query in record.queries],
+        "latency_ms": [query.latency_ms for query in record.queries],
+        "ranking": [" ".join(query.ranking) for query in record.queries],
+    }
+    table |= {metric: [query.scores.get(metric) for query in record.queries] for metric in record.metrics}
+    return table
+
+
+def _lost(error: MlflowException) -> Unavailable:
+    return Unavailable(f"MLflow did not keep the run ({error}); run again, or add --no-track and keep it with --json")
