@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     lake_url: str = Field("", description="vector lake, a folder or a pyarrow.fs URI; empty means `home`/lake")
     docs: str = Field("environment:", description="what is ingested by default: a folder, or `environment:`")
 
+    failure_webhook: str = Field("", description="URL that is told when a task has failed for good; may be empty")
+
     embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field("auto", description="CUDA if any")
     embedding_dtype: Dtype = Field("bf16", description="precision of the default embedding spec")
     embedding_threads: int = Field(2, ge=1, le=256, description="threads of one embedding engine")
