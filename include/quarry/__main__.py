@@ -1,0 +1,85 @@
+"""`python -m include.quarry COMMAND`: the platform's commands. Each lives in a file of `operations`."""
+
+# ruff: noqa: PLC0415 (only the command that runs is imported, so that the long-running ones stay small)
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from include.quarry.errors import QuarryError
+from include.quarry.operations.installation import REPOSITORY, Installation
+from include.quarry.settings import load_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0 only when all went well."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options, Installation(load_settings()))
+    except QuarryError as error:
+        print(f"{error.title}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace, installation: Installation) -> int:
+    settings = installation.settings
+    match options.command:
+        case "up":
+            from include.quarry.operations.up import up
+
+            up(installation)
+        case "down":
+            from include.quarry.operations.down import down
+
+            down(installation)
+        case "status":
+            from include.quarry.operations.status import status
+
+            return 0 if status(installation) else 1
+        case "logs":
+            from include.quarry.operations.logs import logs
+
+            logs(installation, options.part)
+        case "demo":
+            from include.quarry.operations.demo import demo
+
+            demo(installation, options.docs, options.question)
+        case "migrate":
+            from include.quarry.catalog.database import migrate
+
+            installation.prepare()
+            migrate(settings.catalog_url)
+        case "run-part":
+            from include.quarry.operations.run_part import run_part
+
+            run_part(installation, options.part)
+        case "keep-serving":
+            from include.quarry.operations.serving import keep_serving, serve_document
+
+            config = REPOSITORY / settings.serve_config
+            keep_serving(settings.ray_url, serve_document(config, settings.host, settings.http_port))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m include.quarry", description="Run the Quarry platform.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start every part and wait until all are healthy")
+    commands.add_parser("down", help="stop everything and check that nothing is left")
+    commands.add_parser("status", help="each part: pid, port, health, memory; then versions and lag")
+    logs = commands.add_parser("logs", help="follow the logs")
+    logs.add_argument("part", nargs="?", help="only the parts whose names begin so")
+    demo = commands.add_parser("demo", help="from documents to judged, cited answers")
+    demo.add_argument("--docs", help="a folder of documents; default: what is installed in this environment")
+    demo.add_argument("--question", action="append", help="ask this instead of the default questions; repeatable")
+    commands.add_parser("migrate", help="bring the catalog to the present schema")
+    part = commands.add_parser("run-part", help="become one part, in the foreground")
+    part.add_argument("part")
+    commands.add_parser("keep-serving", help="have Ray Serve run what the configuration says")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

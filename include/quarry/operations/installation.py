@@ -1,0 +1,93 @@
+"""Where one installation keeps what: folders, sockets, secrets, and the mark its processes carry."""
+
+import secrets
+import tempfile
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from include.quarry.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+MARK = "QUARRY_SUPERVISED"
+"""Environment variable that every process of a platform inherits; its value is the installation's home."""
+
+_SOCKET_PATH_BYTES = 107
+"""Longest path of a unix socket on Linux, unix(7)."""
+_RAY_SOCKET_BYTES = 75
+"""What Ray appends to its folder: /session_<date>_<microseconds>_<pid>/sockets/<longest name>."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One installation: its settings and the folders that follow from them, all absolute."""
+
+    settings: Settings
+
+    @property
+    def home(self) -> Path:
+        """All state lives here."""
+        return _absolute(self.settings.home)
+
+    @property
+    def run(self) -> Path:
+        """Generated configuration and pid files."""
+        return self.home / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One rotated file per part."""
+        return self.home / "logs"
+
+    @property
+    def sockets(self) -> Path:
+        """Unix sockets, outside of home because their paths must be short; removed when the platform stops."""
+        digest = sha256(str(self.home).encode()).hexdigest()[:8]
+        temporary = tempfile.gettempdir()
+        return Path(temporary if len(temporary) <= 8 else "/tmp") / f"quarry-{digest}"  # noqa: S108 (made with mode 0700)
+
+    @property
+    def ray(self) -> Path:
+        """Ray's sessions, in home when the sockets inside them have room for that."""
+        inside = self.home / "ray"
+        return inside if len(str(inside)) + _RAY_SOCKET_BYTES <= _SOCKET_PATH_BYTES else self.sockets / "ray"
+
+    @property
+    def airflow(self) -> Path:
+        """AIRFLOW_HOME."""
+        return self.home / "airflow"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """Where supervisor listens."""
+        return self.sockets / "supervisor.sock"
+
+    @property
+    def airflow_passwords(self) -> Path:
+        """The file in which Airflow's simple auth manager writes the password it makes up for `admin`."""
+        return self.airflow / "simple_auth_manager_passwords.json.generated"
+
+    def prepare(self) -> None:
+        """Make the folders."""
+        for folder in (self.home, self.run, self.logs, self.airflow, self.home / "mlflow"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.sockets.mkdir(mode=0o700, exist_ok=True)
+
+    def secret(self, name: str) -> str:
+        """A secret of this installation, made up once and kept readable by its owner only."""
+        path = self.run / f"{name}.secret"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(72))
+        return path.read_text()
+
+    def environment(self) -> dict[str, str]:
+        """The settings that were set, as environment variables with absolute paths: every process sees the same."""
+        values = self.settings.model_dump(mode="json", exclude_unset=True)
+        variables = {f"QUARRY_{name.upper()}": str(value) for name, value in values.items()}
+        serve_config = str(_absolute(self.settings.serve_config))
+        return variables | {"QUARRY_HOME": str(self.home), "QUARRY_SERVE_CONFIG": serve_config}
+
+
+def _absolute(path: Path) -> Path:
+    return (REPOSITORY / path).resolve()

@@ -1,0 +1,72 @@
+"""Ray Serve's applications, steered over the dashboard's REST API as `serve deploy` does, so without importing Ray."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from include.quarry.errors import Misconfigured, Unavailable
+
+_PATH = "/api/serve/applications/"
+_KEEP_INTERVAL_S = 3.0
+
+
+def serve_document(config: Path, host: str, port: int) -> dict[str, Any]:
+    """The Serve configuration of `config`, listening where the settings say. Raises `Misconfigured`."""
+    try:
+        document = yaml.safe_load(config.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise Misconfigured(f"{config} cannot be read: {error}; QUARRY_SERVE_CONFIG names the file") from error
+    if not isinstance(document, dict) or not document.get("applications"):
+        raise Misconfigured(f"{config} lists no applications; see ray_apps/config/serve.local.yaml")
+    document["http_options"] = (document.get("http_options") or {}) | {"host": host, "port": port}
+    return document
+
+
+def deploy(ray_url: str, document: dict[str, Any]) -> None:
+    """Ask Serve to run exactly what `document` says. Raises `Misconfigured` when it refuses."""
+    response = httpx.put(ray_url + _PATH, json=document, timeout=120, trust_env=False)
+    if response.is_error:
+        raise Misconfigured(f"Ray Serve refuses the configuration ({response.status_code}): {response.text[:2000]}")
+
+
+def applications(ray_url: str) -> dict[str, dict[str, Any]]:
+    """What Serve says about each application, by name. Raises `Unavailable` while Ray does not answer."""
+    try:
+        response = httpx.get(ray_url + _PATH, timeout=15, trust_env=False).raise_for_status()
+    except httpx.HTTPError as error:
+        raise Unavailable(f"Ray Serve does not answer at {ray_url}: {error}") from error
+    found: dict[str, dict[str, Any]] = response.json().get("applications", {})
+    return found
+
+
+def failures(ray_url: str) -> list[str]:
+    """Why applications cannot be deployed, one sentence each."""
+    return [
+        f"application {name} is {application['status']}: {application.get('message', '')}"
+        for name, application in applications(ray_url).items()
+        if application["status"] in ("DEPLOY_FAILED", "UNHEALTHY")
+    ]
+
+
+def shut_down(ray_url: str, timeout_s: float) -> bool:
+    """Ask Serve to end its applications and its ingress; whether it answered in time."""
+    try:
+        return httpx.delete(ray_url + _PATH, timeout=timeout_s, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def keep_serving(ray_url: str, document: dict[str, Any]) -> None:
+    """Deploy `document` whenever an application of it is missing: at first, and after Ray was started anew."""
+    wanted = {application["name"] for application in document["applications"]}
+    while True:
+        try:
+            if not wanted <= applications(ray_url).keys():
+                print(f"deploying {', '.join(sorted(wanted))}", flush=True)
+                deploy(ray_url, document)
+        except (Unavailable, httpx.HTTPError) as error:
+            print(f"waiting for Ray: {error}", flush=True)
+        time.sleep(_KEEP_INTERVAL_S)

@@ -1,0 +1,91 @@
+"""Start the platform: look before leaping, migrate, start the parts, wait until each is well."""
+
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from include.quarry.catalog.database import migrate
+from include.quarry.errors import Misconfigured, Unavailable
+from include.quarry.operations import serving
+from include.quarry.operations.health import is_healthy, wait_until
+from include.quarry.operations.installation import REPOSITORY, Installation
+from include.quarry.operations.ports import ports_of, require_free
+from include.quarry.operations.processes import describe, processes_of
+from include.quarry.operations.programs import Program, environment_of, programs_of
+from include.quarry.operations.progress import Phase, console, phase
+from include.quarry.operations.supervision import start, states, supervisor_process
+
+
+def up(installation: Installation) -> None:
+    """Start what does not run yet, and return when every part is healthy. Raises `Conflict` before anything starts."""
+    parts = programs_of(installation)
+    if supervisor_process(installation):
+        console.print(f"Quarry is already up ({installation.home}); `make status` shows its parts.")
+    else:
+        _require_clean(installation)
+        installation.prepare()
+        with phase("migrate the catalog"):
+            migrate(installation.settings.catalog_url)
+        with phase("migrate Airflow's database"):
+            _migrate_airflow(installation, parts)
+        start(installation, parts)
+    for part in parts:
+        if not is_healthy(part):
+            with phase(f"start {part.name}") as step:
+                _wait_for(installation, part, step)
+
+
+def _require_clean(installation: Installation) -> None:
+    """Nothing of an earlier life may run, every port must be free, and what Serve shall run must be readable."""
+    settings = installation.settings
+    if left := processes_of(installation):
+        listed = "\n".join(f"  {describe(process)}" for process in left)
+        raise Unavailable(f"processes of an earlier start still run:\n{listed}\n`make down` ends them.")
+    require_free(ports_of(settings), settings.host)
+    serving.serve_document(REPOSITORY / settings.serve_config, settings.host, settings.http_port)
+
+
+def _migrate_airflow(installation: Installation, parts: tuple[Program, ...]) -> None:
+    stamp = installation.airflow / f"migrated-{version('apache-airflow')}"
+    if stamp.exists():
+        return
+    environment = environment_of(next(part for part in parts if part.name == "airflow-api"), installation)
+    command = ["airflow", "db", "migrate"]
+    log = installation.logs / "airflow-migration.log"
+    with log.open("w") as output:
+        done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise Unavailable(f"`airflow db migrate` ended with {done.returncode}; see {log}")
+    stamp.touch()
+
+
+def _wait_for(installation: Installation, part: Program, step: Phase) -> None:
+    log = installation.logs / f"{part.name}.log"
+
+    def tick(waited_s: float) -> None:
+        state = next((state for state in states(installation) if state.name == part.name), None)
+        if state is None or state.state == "FATAL":
+            raise Unavailable(f"{part.name} does not stay up; see {log}\n{tail(log)}")
+        if part.name == "serve" and (problems := _serve_failures(installation)):
+            raise Misconfigured("\n".join([*problems, f"see {installation.ray / 'session_latest/logs/serve'}"]))
+        step.say(state.state.lower())
+
+    try:
+        wait_until(lambda: is_healthy(part), part.name, installation.settings.start_timeout_s, tick)
+    except Unavailable as error:
+        raise Unavailable(f"{error}; the log is {log}") from error
+
+
+def _serve_failures(installation: Installation) -> list[str]:
+    try:
+        return serving.failures(installation.settings.ray_url)
+    except Unavailable:
+        return []
+
+
+def tail(path: Path, lines: int = 15) -> str:
+    """The last lines of a log, or nothing when there is none."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
