@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from include.quarry.specs import Dtype
+from include.quarry.specs import Dtype, EmbeddingSpec, IndexSpec
 
 
 class Settings(BaseSettings):
@@ -56,6 +56,12 @@ class Settings(BaseSettings):
     openai_url: str = Field("", description="OpenAI-compatible server of the deep tier; may be empty")
     openai_key: str = Field("", description="bearer token for `openai_url`", repr=False)
     generation_threads: int = Field(2, ge=1, le=256, description="threads of one model; never above the cores")
+
+    def index_spec(self, choice: str = "default") -> IndexSpec:
+        """The index spec that a parameter names: `default`, or a JSON document (see `IndexSpec.from_json`)."""
+        if choice == "default":
+            return IndexSpec(embedding=EmbeddingSpec(dtype=self.embedding_dtype))
+        return IndexSpec.from_json(choice)
 
     @property
     def catalog_url(self) -> str:

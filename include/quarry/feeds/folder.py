@@ -11,7 +11,7 @@ from include.quarry.records import DocumentKey, RawDocument
 
 
 class FolderFeed:
-    """Files whose suffix names a known content type; hidden files and links that lead out of the folder are left out."""
+    """Files whose suffix names a known content type, but no hidden files and no links that lead out of the folder."""
 
     def __init__(self, folder: Path, corpus: str, tenant: str, max_bytes: int) -> None:
         self._folder = folder.absolute()

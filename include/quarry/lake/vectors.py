@@ -68,6 +68,21 @@ class VectorLake:
         self._index_part(fingerprint, name, hashes)
         return len(hashes)
 
+    def adopt_orphans(self, fingerprint: str) -> int:
+        """Index every part that no process indexed; how many there were. Run before planning what is missing."""
+        folder = pafs.FileSelector(f"{self._root}/{fingerprint}", allow_not_found=True)
+        names = {
+            info.base_name.removesuffix(".parquet")
+            for info in self._files.get_file_info(folder)
+            if info.base_name.endswith(".parquet")
+        }
+        with self._database.read() as connection:
+            query = sa.select(index.c.part).where(index.c.fingerprint == fingerprint).distinct()
+            known = set(connection.scalars(query))
+        for name in sorted(names - known):
+            self.adopt_part(fingerprint, name)
+        return len(names - known)
+
     def fetch(self, fingerprint: str, hashes: Sequence[str]) -> Vectors:
         """Vectors `[n, d]` in the order of the hashes. Raises `NotFound` when one was never embedded."""
         found: dict[str, Float32] = {}

@@ -1,0 +1,65 @@
+"""Bulk embedding in units: a unit of texts is claimed, embedded and written as one Parquet part, or not at all.
+
+Workers may die at any moment and units may be handed out again: a claim keeps two workers off the same text, and a
+part that a dead worker wrote is adopted instead of embedded again.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from include.quarry.catalog.database import Database
+from include.quarry.embedding.protocol import Embedder
+from include.quarry.lake.claims import claim
+from include.quarry.lake.pending import PendingText
+from include.quarry.lake.vectors import VectorLake
+
+_LEASE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Texts that are embedded together. `unit_id` is a hash of the texts' hashes."""
+
+    unit_id: str
+    hashes: list[str]
+    texts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a unit: how many of its texts were embedded here, and how long the engine took."""
+
+    unit_id: str
+    texts: int
+    embedded: int
+    engine_s: float
+
+
+def plan_units(texts: Sequence[PendingText], unit_size: int) -> Iterator[Unit]:
+    """Cut the texts into units of like length, longest first, so that batches are not padded in vain."""
+    by_length = sorted(texts, key=lambda text: (-text.tokens, text.text_hash))
+    for start in range(0, len(by_length), unit_size):
+        members = by_length[start : start + unit_size]
+        hashes = [text.text_hash for text in members]
+        yield Unit(_name(hashes), hashes, [text.text for text in members])
+
+
+def embed_unit(unit: Unit, database: Database, lake: VectorLake, embedder: Embedder, owner: str) -> Receipt:
+    """Bring every text of the unit into the lake, except those that another owner is embedding right now."""
+    fingerprint = embedder.spec.fingerprint
+    mine = claim(database, fingerprint, unit.hashes, owner, _LEASE_S)
+    part = _name(mine)
+    if not mine or lake.adopt_part(fingerprint, part) is not None:
+        return Receipt(unit.unit_id, len(unit.texts), 0, 0.0)
+    text_of = dict(zip(unit.hashes, unit.texts, strict=True))
+    started = time.perf_counter()
+    vectors = embedder.encode([text_of[text_hash] for text_hash in mine])
+    engine_s = time.perf_counter() - started
+    lake.put_part(part, mine, vectors)
+    return Receipt(unit.unit_id, len(unit.texts), len(mine), engine_s)
+
+
+def _name(hashes: Sequence[str]) -> str:
+    return sha256("".join(hashes).encode()).hexdigest()[:32]

@@ -1,0 +1,60 @@
+"""A follower keeps one loaded index at the head of the log."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+
+import sqlalchemy as sa
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.updates import Follow, news, read_stretch
+from include.quarry.lake.vectors import VectorLake
+from include.quarry.records import DocumentKey, DocumentUpdate, Vectors
+from include.quarry.retrieval.index import Index
+
+_UPDATES_PER_BATCH = 2048
+
+
+class Follower:
+    """Applies what the log has and the index has not. Call `step` from one thread."""
+
+    def __init__(self, database: Database, lake: VectorLake, index: Index, corpus: str) -> None:
+        self._database = database
+        self._lake = lake
+        self._index = index
+        self._follow = Follow(corpus, index.spec.chunker.fingerprint, index.spec.embedding.fingerprint)
+        self._waiting = 0
+        self._seen: tuple[int, int] | None = None
+        self._ahead: set[tuple[DocumentKey, int]] = set()  # applied while an earlier document still waited for vectors
+
+    def step(self) -> int:
+        """Apply everything that is ready; gives how many documents still wait for vectors."""
+        with self._database.read() as connection:
+            seen = news(connection, self._follow)
+            if seen == self._seen:
+                return self._waiting
+            stretch = read_stretch(connection, self._follow, self._index.watermark, self._ahead)
+        updates = stretch.updates
+        for start in range(0, len(updates), _UPDATES_PER_BATCH):
+            batch = self._with_vectors(updates[start : start + _UPDATES_PER_BATCH])
+            self._index.apply(batch, self._index.watermark)
+        self._index.apply([], stretch.watermark)
+        applied = {(update.key, update.seq) for update in updates}
+        self._ahead = {mark for mark in self._ahead | applied if mark[1] > stretch.watermark}
+        self._seen, self._waiting = seen, stretch.waiting
+        return stretch.waiting
+
+    def has_news(self, connection: sa.Connection) -> bool:
+        """Whether, on this snapshot of the catalog, there is anything that the last `step` has not seen."""
+        return news(connection, self._follow) != self._seen
+
+    def _with_vectors(self, updates: Sequence[DocumentUpdate]) -> list[DocumentUpdate]:
+        hashes = [chunk.text_hash for update in updates for chunk in update.chunks]
+        if not hashes:
+            return list(updates)
+        values = self._lake.fetch(self._follow.fingerprint, hashes).values
+        ends = list(accumulate(len(update.chunks) for update in updates))
+        return [
+            replace(update, vectors=Vectors(self._follow.fingerprint, values[end - len(update.chunks) : end]))
+            for update, end in zip(updates, ends, strict=True)
+        ]

@@ -1,0 +1,163 @@
+"""Embed the chunks of a corpus that have no vector yet, with Ray Data, into the vector lake.
+
+    python -m ray_apps.jobs.embed_corpus --corpus main [--from 2026-01-01 --to 2026-01-02]
+
+A plan of units is written first. Ray Data hands the units to a pool of actors and checkpoints each one; a run that was
+killed finds its plan and continues it. What was embedded is written by the actor that embedded it, under a claim, so a
+unit that is handed out twice is embedded once.
+"""
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+from include.quarry.embedding.engine import load_embedder
+from pydantic import BaseModel, ConfigDict, Field
+from ray.data.checkpoint import CheckpointConfig
+
+from include.quarry.catalog.database import Database
+from include.quarry.embedding.protocol import Embedder
+from include.quarry.lake.backfill import Unit, embed_unit, plan_units
+from include.quarry.lake.claims import release
+from include.quarry.lake.pending import PendingQuery, pending_texts
+from include.quarry.lake.vectors import VectorLake
+from include.quarry.settings import Settings, load_settings
+from include.quarry.specs import IndexSpec
+from ray_apps.jobs.arguments import parse_arguments
+from ray_apps.jobs.progress import EmbeddingProgress
+
+logger = logging.getLogger(__name__)
+_RETRY_EVERY_S = 2.0
+
+
+class EmbedCorpus(BaseModel):
+    """Arguments of the job. The window is over the time of a document's newest change; open ends mean all of it."""
+
+    model_config = ConfigDict(populate_by_name=True, frozen=True)
+
+    corpus: str = "main"
+    spec: str = Field("default", description="index spec: `default`, or JSON")
+    changed_from: datetime | None = Field(None, alias="from")
+    changed_until: datetime | None = Field(None, alias="to")
+    unit_size: int = Field(64, ge=1, le=4096)
+    min_actors: int = Field(1, ge=1)
+    max_actors: int = Field(1, ge=1)
+
+
+def main() -> None:
+    """Run as a job: arguments from the command line, everything else from the settings."""
+    job, settings = parse_arguments(EmbedCorpus, __doc__), load_settings()
+    spec = settings.index_spec(job.spec)
+
+    def make_embedder() -> Embedder:
+        embedder: Embedder = load_embedder(
+            spec.embedding,
+            engine=settings.embedding_engine,
+            threads=settings.embedding_threads,
+            cache=settings.home.absolute() / "models",
+        )
+        return embedder
+
+    ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level=logging.WARNING)
+    run(job, settings, spec, make_embedder)
+
+
+def run(job: EmbedCorpus, settings: Settings, spec: IndexSpec, make_embedder: Callable[[], Embedder]) -> int:
+    """Embed until nothing of the window is pending; gives the number of texts embedded by this run."""
+    database = Database(settings.catalog_url)
+    lake = VectorLake(database, settings.lake_uri)
+    chunker, space = spec.chunker.fingerprint, spec.embedding.fingerprint
+    window = PendingQuery(job.corpus, chunker, space, job.changed_from, job.changed_until)
+    folder = settings.home.absolute() / "backfills" / _run_name(window)
+    embedded = 0
+    while _plan(folder, database, lake, window, job.unit_size):
+        with EmbeddingProgress(database, window):
+            done = _execute(folder, job, settings, make_embedder)
+        embedded += done
+        shutil.rmtree(folder)
+        if done == 0:
+            time.sleep(_RETRY_EVERY_S)  # the rest is claimed by another worker: wait for it, or for its lease to end
+    release(database, space, folder.name)
+    print(json.dumps({"corpus": job.corpus, "embedded": embedded, "space": space}), flush=True)
+    return embedded
+
+
+def _plan(folder: Path, database: Database, lake: VectorLake, window: PendingQuery, unit_size: int) -> bool:
+    """Write the units still to do, unless a run that was killed left its plan; false when nothing is pending."""
+    if (folder / "units").exists():
+        logger.warning("continuing the plan in %s", folder)
+        return True
+    lake.adopt_orphans(window.fingerprint)
+    with database.read() as connection:
+        units = list(plan_units(pending_texts(connection, window), unit_size))
+    if not units:
+        return False
+    draft = folder / "units.writing"
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for number, unit in enumerate(units):
+        row = pa.table({"unit_id": [unit.unit_id], "hashes": [unit.hashes], "texts": [unit.texts]})
+        pq.write_table(row, draft / f"{number:06}.parquet")
+    draft.rename(folder / "units")
+    return True
+
+
+def _execute(folder: Path, job: EmbedCorpus, settings: Settings, make_embedder: Callable[[], Embedder]) -> int:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.checkpoint_config = CheckpointConfig(
+        id_column="unit_id", checkpoint_path=str(folder / "checkpoint"), delete_checkpoint_on_success=False
+    )
+    context.checkpoint_config.checkpoint_actor_memory_bytes = 64 * 1024**2
+    files = sorted(str(path) for path in (folder / "units").iterdir())
+    ray.data.read_parquet(files, override_num_blocks=len(files)).map_batches(
+        EmbedUnits,
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(min_size=job.min_actors, max_size=job.max_actors),
+        fn_constructor_args=(settings, make_embedder, folder.name),
+        num_cpus=settings.embedding_threads,
+        max_concurrency=1,
+    ).write_parquet(str(folder / "receipts"))
+    if not (folder / "receipts").exists():
+        return 0
+    receipts = pq.read_table(folder / "receipts", columns=["embedded"])
+    return int(sum(receipts["embedded"].to_pylist()))
+
+
+class EmbedUnits:
+    """The actor: one engine, one unit at a time."""
+
+    def __init__(self, settings: Settings, make_embedder: Callable[[], Embedder], owner: str) -> None:
+        self._database = Database(settings.catalog_url)
+        self._lake = VectorLake(self._database, settings.lake_uri)
+        self._embedder = make_embedder()
+        self._owner = owner
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """One receipt per unit of the batch."""
+        node = ray.get_runtime_context().get_node_id()
+        rows: list[dict[str, Any]] = []
+        for unit in (Unit(**row) for row in batch.to_pylist()):
+            receipt = embed_unit(unit, self._database, self._lake, self._embedder, self._owner)
+            rows.append({name: getattr(receipt, name) for name in receipt.__slots__} | {"node": node})
+        return pa.Table.from_pylist(rows)
+
+
+def _run_name(window: PendingQuery) -> str:
+    """The same arguments name the same run, so that a retry finds the plan of the attempt before."""
+    ends = (end.strftime("%Y%m%dT%H%M%S") if end else "open" for end in (window.changed_from, window.changed_until))
+    return "_".join((window.corpus, window.chunker, window.fingerprint, *ends))
+
+
+if __name__ == "__main__":
+    main()
