@@ -1,0 +1,35 @@
+"""Bring documents up to the current embedding spec.
+
+- After an ingestion (asset `quarry://catalog/main`), or by hand: everything that still lacks a vector.
+- Every night, and for each day of a backfill: the documents changed on that day, `[00:00, 24:00)` UTC.
+
+        airflow backfill create --dag-id backfill_embeddings --from-date 2026-11-01 --to-date 2026-11-20
+
+  A day that has had its run is left alone; after a change of the embedding spec add `--reprocess-behavior completed`.
+
+A text is embedded once per spec, whoever asks for it and how often: running this twice changes nothing, and a run
+that lost its workers goes on where it stopped. When it is done, the asset `quarry://lake/main` says so.
+"""
+
+from airflow.sdk import AssetOrTimeSchedule, CronDataIntervalTimetable
+from quarry_dag import CATALOG, LAKE, name_param, quarry_dag
+from ray_job_operator import RayJobOperator
+
+OF_THE_DAY = (
+    "{% if dag_run.run_type in ('scheduled', 'backfill') %}"
+    " --from {{ data_interval_start.isoformat() }} --to {{ data_interval_end.isoformat() }}"
+    "{% endif %}"
+)
+
+with quarry_dag(
+    __file__,
+    doc=__doc__,
+    schedule=AssetOrTimeSchedule(assets=[CATALOG], timetable=CronDataIntervalTimetable("0 0 * * *", timezone="UTC")),
+    tags=["embedding", "ray"],
+    params={"corpus": name_param("main", "Corpus whose documents are embedded")},
+) as dag:
+    RayJobOperator(
+        task_id="embed_changes",
+        entrypoint="python -m ray_apps.jobs.embed_corpus --corpus {{ params.corpus | quote }}" + OF_THE_DAY,
+        outlets=[LAKE],
+    )

@@ -1,0 +1,59 @@
+"""The skeleton that all of Quarry's Dags share, so that a Dag file holds only what is its own."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pendulum
+from airflow.sdk import DAG, Asset, Param
+from failure_notice import notify_failure
+
+CATALOG = Asset("quarry://catalog/main")
+LAKE = Asset("quarry://lake/main")
+
+_NAME = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,99}$"
+
+
+def quarry_dag(
+    file: str,
+    *,
+    doc: str | None,
+    schedule: Any,
+    tags: Sequence[str],
+    params: Mapping[str, Any],
+    filters: Mapping[str, Callable[..., str]] | None = None,
+) -> DAG:
+    """A Dag named after its file and explained by its docstring.
+
+    One run at a time and no catching up: a run looks at what is pending, so a missed one loses nothing. Tasks are
+    tried three times, end after two hours, and tell people when they have failed for good.
+    """
+    return DAG(
+        dag_id=Path(file).stem,
+        doc_md=doc,
+        description=(doc or "").strip().partition("\n")[0],
+        schedule=schedule,
+        start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        params=dict(params),
+        tags={"quarry", *tags},
+        user_defined_filters={"quote": shlex.quote, **(filters or {})},
+        default_args={
+            "owner": "quarry",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=10),
+            "retry_exponential_backoff": 2,
+            "max_retry_delay": timedelta(minutes=5),
+            "execution_timeout": timedelta(hours=2),
+            "on_failure_callback": notify_failure,
+        },
+    )
+
+
+def name_param(default: str, description: str) -> Param:
+    """A parameter that names something: letters, digits, dot, dash and underscore."""
+    return Param(default, type="string", pattern=_NAME, description=description)
