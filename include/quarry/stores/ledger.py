@@ -1,0 +1,72 @@
+"""Which documents a projection holds, where, and the `seq` that fences each: deleted documents stay as fences."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from sys import intern
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from include.quarry.records import DocumentKey, DocumentUpdate
+from include.quarry.stores.updates import newest
+
+
+class Placement(NamedTuple):
+    """The last update of a document, and the rows `[start, stop)` of its chunks; an empty range when deleted."""
+
+    seq: int
+    start: int
+    stop: int
+
+
+class Ledger:
+    """The placement of every document ever seen. One writer; `snapshot` gives readers a copy."""
+
+    def __init__(self, placements: dict[DocumentKey, Placement] | None = None) -> None:
+        self._placements = placements or {}
+
+    def newest(self, updates: Iterable[DocumentUpdate]) -> list[DocumentUpdate]:
+        """The updates that still count, one a document."""
+        return newest(updates, self._seq)
+
+    def place(self, update: DocumentUpdate, start: int) -> Placement | None:
+        """Records that the update's chunks begin at row `start`; returns where the document lay before."""
+        before = self._placements.get(update.key)
+        self._placements[update.key] = Placement(update.seq, start, start + len(update.chunks))
+        return before
+
+    def snapshot(self) -> dict[DocumentKey, Placement]:
+        """A copy that later updates do not touch."""
+        return dict(self._placements)
+
+    def items(self) -> Iterator[tuple[DocumentKey, Placement]]:
+        yield from self._placements.items()
+
+    def _seq(self, key: DocumentKey) -> int:
+        placement = self._placements.get(key)
+        return placement.seq if placement else -1
+
+
+def write_placements(path: Path, placements: Iterable[tuple[DocumentKey, Placement]]) -> None:
+    """One Arrow row a document."""
+    rows = [(*key, *placement) for key, placement in placements]
+    columns = list(zip(*rows, strict=True)) or [()] * len(_SCHEMA)
+    table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
+    with pa.ipc.new_file(path, _SCHEMA) as writer:
+        writer.write_table(table)
+
+
+def read_placements(path: Path) -> dict[DocumentKey, Placement]:
+    """The inverse of `write_placements`."""
+    with pa.ipc.open_file(path) as reader:
+        columns = [column.to_pylist() for column in reader.read_all().columns]
+    rows = zip(*columns, strict=True)
+    return {
+        DocumentKey(intern(corpus), intern(tenant), doc_id): Placement(*placement)
+        for corpus, tenant, doc_id, *placement in rows
+    }
+
+
+_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in DocumentKey._fields] + [(name, pa.int64()) for name in Placement._fields]
+)
