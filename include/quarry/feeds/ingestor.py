@@ -13,7 +13,7 @@ from include.quarry.chunking.protocol import Chunker
 from include.quarry.errors import ContentTooLarge, InvalidInput, UnreadableContent
 from include.quarry.feeds.keys import document_key
 from include.quarry.parsing.registry import parser_for
-from include.quarry.parsing.titles import title_of
+from include.quarry.parsing.titles import with_title
 from include.quarry.records import Block, DocumentKey, RawDocument, hash_bytes
 from include.quarry.specs import ChunkerSpec
 
@@ -71,7 +71,7 @@ class Ingestor:
             store_offset(connection, offset.feed, offset.partition, offset.offset)
 
     def _prepare(self, raw: RawDocument, blocks: list[Block], specs: Iterable[ChunkerSpec]) -> PreparedDocument:
-        title = raw.title or title_of(blocks, raw.key.doc_id)
+        title = raw.title or with_title(blocks, raw.key.doc_id)[0]
         passages = {spec.fingerprint: list(self._make_chunker(spec).passages(blocks, title)) for spec in specs}
         if not all(passages.values()):
             raise UnreadableContent(f"document {raw.key.doc_id!r} has no text; send a document with at least one word")

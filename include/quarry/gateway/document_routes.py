@@ -1,0 +1,84 @@
+"""PUT, GET and DELETE /v1/documents/{doc_id}."""
+
+import base64
+import binascii
+from typing import Annotated, Any, Protocol
+
+from fastapi import APIRouter, Depends, Query
+
+from include.quarry.catalog.log import Accepted
+from include.quarry.errors import InvalidInput, NotFound
+from include.quarry.feeds.keys import document_key
+from include.quarry.gateway.schema import AcceptedChange, Document, Name, PutDocument
+from include.quarry.gateway.tenants import tenant_of
+from include.quarry.records import DocumentKey, RawDocument
+
+Tenant = Annotated[str, Depends(tenant_of)]
+Corpus = Annotated[Name, Query(description="corpus of the document")]
+
+
+class Documents(Protocol):
+    """Whatever accepts documents: the indexing deployment, behind a handle or not."""
+
+    async def put(self, raw: RawDocument) -> Accepted:
+        """Accept an upsert; raises `InvalidInput`."""
+        ...
+
+    async def get(self, key: DocumentKey) -> dict[str, Any] | None:
+        """The document's fields, or None."""
+        ...
+
+    async def delete(self, key: DocumentKey) -> Accepted | None:
+        """Accept a delete; None when there was never such a document."""
+        ...
+
+
+def document_routes(documents: Documents) -> APIRouter:
+    """The routes over whatever accepts documents."""
+    router = APIRouter(prefix="/v1/documents", tags=["documents"])
+
+    @router.put("/{doc_id:path}", status_code=202, summary="Accept a new or changed document")
+    async def put_document(doc_id: str, body: PutDocument, tenant: Tenant) -> AcceptedChange:
+        key = document_key(body.corpus, tenant, doc_id)
+        raw = RawDocument(
+            key=key,
+            uri=body.uri or f"quarry://{key.corpus}/{key.doc_id}",
+            content=_content(body),
+            content_type=body.content_type or "text/plain",
+            title=body.title,
+            metadata=body.metadata,
+        )
+        return _accepted(await documents.put(raw))
+
+    @router.get("/{doc_id:path}", summary="The document as it was accepted last")
+    async def get_document(doc_id: str, tenant: Tenant, corpus: Corpus = "main") -> Document:
+        found = await documents.get(document_key(corpus, tenant, doc_id))
+        if found is None:
+            raise _no_document(doc_id, corpus)
+        return Document(**found)
+
+    @router.delete("/{doc_id:path}", status_code=202, summary="Delete a document")
+    async def delete_document(doc_id: str, tenant: Tenant, corpus: Corpus = "main") -> AcceptedChange:
+        accepted = await documents.delete(document_key(corpus, tenant, doc_id))
+        if accepted is None:
+            raise _no_document(doc_id, corpus)
+        return _accepted(accepted)
+
+    return router
+
+
+def _content(body: PutDocument) -> bytes:
+    if body.text is not None:
+        return body.text.encode()
+    try:
+        return base64.b64decode(body.content or "", validate=True)
+    except binascii.Error as error:
+        raise InvalidInput(f"content is not base64 ({error}); encode the bytes of the document with base64") from error
+
+
+def _accepted(accepted: Accepted) -> AcceptedChange:
+    return AcceptedChange(seq=accepted.seq, doc_version=accepted.doc_version, changed=accepted.changed)
+
+
+def _no_document(doc_id: str, corpus: str) -> NotFound:
+    return NotFound(f"no document {doc_id!r} in corpus {corpus!r} for this tenant; PUT it first")

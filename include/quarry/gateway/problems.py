@@ -1,0 +1,55 @@
+"""Errors become problem bodies (RFC 9457): what was wrong, what is allowed, what to do. Never a stack trace."""
+
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from include.quarry.errors import QuarryError, Unavailable
+
+logger = logging.getLogger(__name__)
+_MEDIA_TYPE = "application/problem+json"
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Let every error of the application leave as a problem body."""
+    app.add_exception_handler(QuarryError, _quarry_error)
+    app.add_exception_handler(RequestValidationError, _refused_fields)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(
+    status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
+) -> JSONResponse:
+    """A response with a problem body."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
+    return JSONResponse(body, status, headers=dict(headers or {}), media_type=_MEDIA_TYPE)
+
+
+async def _quarry_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, QuarryError)  # noqa: S101 - registered for this class
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
+    return problem(error.status, error.title, str(error), headers=headers)
+
+
+async def _refused_fields(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+    errors = [{"field": ".".join(str(part) for part in item["loc"]), "problem": item["msg"]} for item in error.errors()]
+    detail = "; ".join(f"{item['field']}: {item['problem']}" for item in errors[:5])
+    return problem(422, "Invalid input", detail, errors=errors[:50])
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+    return problem(
+        error.status_code, str(error.detail), f"{error.detail}; the API is described at /docs", headers=error.headers
+    )
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    logger.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
+    return problem(500, "Internal error", "the request could not be completed; the server's log has the reason")

@@ -1,0 +1,140 @@
+"""The bodies that cross HTTP. Unknown fields are refused; every bound is in the OpenAPI document."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Printable = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Question = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000, pattern=r"^[^\x00]*$")
+]
+Fields = Annotated[dict[Printable, Printable], Field(max_length=32)]
+
+
+class Body(BaseModel):
+    """Root of all request bodies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PutDocument(Body):
+    """A document: either `text`, or base64 `content` with its `content_type`."""
+
+    text: str | None = None
+    content: str | None = Field(None, description="base64 of the bytes")
+    content_type: Printable | None = Field(None, description="default text/plain; required with `content`")
+    title: Printable | None = None
+    uri: Printable | None = Field(None, description="where the document can be opened; default is its address here")
+    metadata: Fields = Field(default_factory=dict)
+    corpus: Name = "main"
+
+    @model_validator(mode="after")
+    def _one_content(self) -> "PutDocument":
+        if (self.text is None) == (self.content is None):
+            raise ValueError("send either text or content, and not both")
+        if self.content is not None and self.content_type is None:
+            raise ValueError("content needs a content_type, for example application/pdf")
+        return self
+
+
+class AcceptedChange(BaseModel):
+    """The change is in the log: nothing can lose it now. It is searchable when the watermark reaches `seq`."""
+
+    seq: int
+    doc_version: int
+    changed: bool = Field(description="false when the document already had this very content")
+
+
+class Document(BaseModel):
+    """A document as the catalog holds it. `start` and `end` of hits and citations are offsets into `text`."""
+
+    doc_id: str
+    corpus: str
+    tenant: str
+    uri: str
+    title: str
+    content_type: str
+    metadata: dict[str, str]
+    text: str
+    seq: int
+    doc_version: int
+    accepted_at: datetime
+
+
+class Retrieve(Body):
+    """A query over one corpus; filters are equality on metadata fields, `doc_id` or `uri`."""
+
+    query: Question
+    top_k: int = Field(10, ge=1, le=100)
+    filters: Fields = Field(default_factory=dict)
+    corpus: Name = "main"
+
+
+class FoundPassage(BaseModel):
+    """A passage found, `document.text[start:end]`, with its rank in each list that held it."""
+
+    chunk_id: str
+    doc_id: str
+    title: str
+    uri: str
+    text: str
+    start: int
+    end: int
+    score: float
+    ranks: dict[str, int]
+
+
+class Retrieved(BaseModel):
+    """Passages, best first, all from one index version at one watermark."""
+
+    hits: list[FoundPassage]
+    index_version: str
+    watermark: int
+    timings_ms: dict[str, float]
+
+
+class Ask(Body):
+    """A question to be answered from the corpus."""
+
+    question: Question
+    top_k: int = Field(4, ge=1, le=20, description="passages to look at")
+    tier: Literal["fast", "deep"] = "fast"
+    stream: bool = Field(False, description="answer with server-sent events")
+    filters: Fields = Field(default_factory=dict)
+    corpus: Name = "main"
+
+
+class Cited(BaseModel):
+    """Where a marker `[n]` of the answer points: `document.text[start:end]` of one document."""
+
+    marker: int
+    chunk_id: str
+    doc_id: str
+    uri: str
+    start: int
+    end: int
+
+
+class Answered(BaseModel):
+    """An answer whose every sentence is supported by what it cites, or one that says that there is none."""
+
+    answer: str
+    citations: list[Cited]
+    grounded: bool
+    tier: str = Field(description="the tier that answered: deep, fast, extractive or none")
+    usage: dict[str, int]
+    index_version: str
+    query_id: str
+    timings_ms: dict[str, float]
+
+
+class Problem(BaseModel):
+    """A problem body after RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] = Field(default_factory=list, description="one per field that was refused")
