@@ -1,0 +1,69 @@
+"""The promises of the graphs, checked on the graphs themselves."""
+
+from airflow.sdk import AssetOrTimeSchedule, TriggerRule
+from airflow.sdk.definitions.timetables.assets import AssetTriggeredTimetable
+
+
+def test_promotion_comes_only_after_the_completeness_check(dag_bag) -> None:
+    dag = dag_bag.dags["reindex_corpus"]
+    assert dag.get_task("promote").upstream_task_ids == {"check_completeness"}
+    assert dag.get_task("check_completeness").upstream_task_ids == {"build_index"}
+    assert dag.get_task("build_index").upstream_task_ids == {"embed_missing"}
+    assert dag.get_task("embed_missing").upstream_task_ids == {"decide"}
+
+
+def test_no_trigger_rule_lets_a_task_run_after_a_failure(dag_bag) -> None:
+    for dag in dag_bag.dags.values():
+        assert {task.trigger_rule for task in dag.tasks} == {TriggerRule.ALL_SUCCESS}
+
+
+def test_the_build_the_check_and_the_promotion_speak_of_the_same_version(dag_bag) -> None:
+    dag = dag_bag.dags["reindex_corpus"]
+    context = {"params": {"corpus": "main", "spec": "default"}, "run_id": "manual__2026-11-22T00:00:00+00:00"}
+    environment = dag.get_template_env()
+    render = dag.get_task("build_index").render_template
+    (checked,) = render(dag.get_task("check_completeness").op_args, context, environment)
+    (promoted,) = render(dag.get_task("promote").op_args, context, environment)
+    built = render(dag.get_task("build_index").entrypoint, context, environment)
+    assert checked == promoted
+    assert built.endswith(f"--version-id {checked}")
+    other = render(dag.get_task("promote").op_args, {**context, "run_id": "manual__2"}, environment)
+    assert other != (promoted,)
+
+
+def test_an_index_spec_reaches_the_jobs_as_one_argument(dag_bag) -> None:
+    import shlex
+
+    dag = dag_bag.dags["reindex_corpus"]
+    spec = '{"embedding": {"dtype": "int8"}}; echo $HOME'
+    context = {"params": {"corpus": "main", "spec": spec}, "run_id": "r"}
+    for task_id in ("embed_missing", "build_index"):
+        task = dag.get_task(task_id)
+        words = shlex.split(task.render_template(task.entrypoint, context, dag.get_template_env()))
+        assert words[words.index("--spec") + 1] == spec
+
+
+def test_an_embedding_run_follows_an_ingestion_and_the_calendar(dag_bag) -> None:
+    timetable = dag_bag.dags["backfill_embeddings"].timetable
+    assert isinstance(timetable, AssetOrTimeSchedule)
+    assert uris(timetable) == {"quarry://catalog/main"}
+    assert outlets(dag_bag, "ingest_documents") == {"announce_changes": ["quarry://catalog/main"]}
+
+
+def test_a_reindex_follows_an_embedding_run(dag_bag) -> None:
+    timetable = dag_bag.dags["reindex_corpus"].timetable
+    assert isinstance(timetable, AssetTriggeredTimetable)
+    assert uris(timetable) == {"quarry://lake/main"}
+    assert outlets(dag_bag, "backfill_embeddings") == {"embed_changes": ["quarry://lake/main"]}
+
+
+def test_the_gate_is_not_asked_twice(dag_bag) -> None:
+    assert dag_bag.dags["evaluate_relevance"].get_task("judge").retries == 0
+
+
+def uris(timetable: AssetTriggeredTimetable) -> set[str]:
+    return {asset.uri for asset in timetable.asset_condition.objects}
+
+
+def outlets(dag_bag, dag_id: str) -> dict[str, list[str]]:
+    return {task.task_id: [a.uri for a in task.outlets] for task in dag_bag.dags[dag_id].tasks if task.outlets}

@@ -1,0 +1,103 @@
+"""`reindex_corpus` from end to end, against a Ray job server on a real socket."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from include.quarry.errors import IncompleteIndex
+from tests.dags.fake_ray import FakeJob, FakeRay
+
+
+@dataclass
+class Routing:
+    """Stands for the two modules that know about versions, and remembers what was asked of them."""
+
+    complete: bool = True
+    needed: bool = True
+    checked: list[str] = field(default_factory=list)
+    promoted: list[str] = field(default_factory=list)
+
+    def check_completeness(self, version_id: str, settings: Any) -> dict[str, Any]:
+        self.checked.append(version_id)
+        if not self.complete:
+            raise IncompleteIndex(f"index version {version_id!r}: 3 chunks missing")
+        return {"version": version_id}
+
+    def promote(self, version_id: str, settings: Any) -> dict[str, Any]:
+        self.promoted.append(version_id)
+        return {"live_version": version_id}
+
+    def needs_reindex(self, corpus: str, settings: Any) -> bool:
+        return self.needed
+
+
+@pytest.fixture
+def routing(monkeypatch: pytest.MonkeyPatch) -> Routing:
+    fake = Routing()
+    for module in ("completeness", "promotion"):
+        name = f"include.quarry.routing.{module}"
+        stand_in = ModuleType(name)
+        vars(stand_in).update(
+            {verb: getattr(fake, verb) for verb in ("check_completeness", "promote", "needs_reindex")}
+        )
+        monkeypatch.setitem(sys.modules, name, stand_in)
+    return fake
+
+
+@pytest.fixture
+def run_reindex(airflow_database, dag_bag, settings_of_fakes) -> Callable[..., SimpleNamespace]:
+    """Runs the Dag in this process, each task once; gives the run's state and those of its tasks."""
+    dag = dag_bag.dags["reindex_corpus"]
+    for task in dag.tasks:
+        task.retries = 0
+
+    def run(**conf: str) -> SimpleNamespace:
+        run = dag.test(run_conf=conf)
+        states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
+        return SimpleNamespace(state=str(run.state), tasks=states, run_id=run.run_id)
+
+    return run
+
+
+def test_a_complete_version_is_promoted(run_reindex, routing: Routing, fake_ray: FakeRay) -> None:
+    run = run_reindex(corpus="docs")
+    assert run.state == "success", run.tasks
+    embed, build = fake_ray.jobs.values()
+    assert embed.entrypoint == "python -m ray_apps.jobs.embed_corpus --corpus docs --spec default"
+    (version,) = routing.promoted
+    assert routing.checked == [version]
+    assert version.startswith("docs-")
+    assert build.entrypoint == (
+        f"python -m ray_apps.jobs.build_index --corpus docs --spec default --version-id {version}"
+    )
+    assert build.request["metadata"]["run_id"] == run.run_id
+
+
+def test_an_incomplete_version_is_never_promoted(run_reindex, routing: Routing) -> None:
+    routing.complete = False
+    run = run_reindex()
+    assert run.state == "failed"
+    assert len(routing.checked) == 1
+    assert routing.promoted == []
+    assert run.tasks["promote"] == "upstream_failed"
+
+
+def test_a_failed_build_is_neither_checked_nor_promoted(
+    run_reindex, routing: Routing, fake_ray: FakeRay, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail_to_build(job: FakeJob) -> None:
+        failed = "build_index" in job.entrypoint
+        job.status = "FAILED" if failed else "SUCCEEDED"
+        job.logs = "reading the lake\nKeyError: 'the lake is dry'\n" if failed else ""
+
+    fake_ray.on_submit = fail_to_build
+    run = run_reindex()
+    assert run.state == "failed"
+    assert run.tasks["build_index"] == "failed"
+    assert (routing.checked, routing.promoted) == ([], [])
+    shown = "".join(capfd.readouterr())
+    assert "KeyError: 'the lake is dry'" in shown, "the end of the job's log belongs into the task's log"
