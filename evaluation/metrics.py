@@ -17,8 +17,9 @@ from functools import cache
 from typing import Any
 
 HEADLINE = "ndcg@10"
-METRICS = (HEADLINE, "ndcg@10_graded", "p@5", "recall@10", "recall@100", "mrr@10")
-_RANX_BINARY = {
+GRADED = "ndcg@10_graded"
+METRICS = (HEADLINE, GRADED, "p@5", "recall@10", "recall@100", "mrr@10")
+_RANX_NAMES = {
     "ndcg@10": "ndcg@10",
     "p@5": "precision@5",
     "recall@10": "recall@10",
@@ -46,8 +47,9 @@ def score(judgments: Mapping[str, Mapping[str, int]], rankings: Mapping[str, Seq
     graded = {query_id: dict(grades) for query_id, grades in judgments.items()}
     binary = {query_id: {doc: int(grade > 0) for doc, grade in grades.items()} for query_id, grades in graded.items()}
     run = {query_id: _strictly_ordered(rankings.get(query_id, ())) for query_id in graded}
-    columns = {ours: _evaluate(binary, run, theirs) for ours, theirs in _RANX_BINARY.items()}
-    columns["ndcg@10_graded"] = _evaluate(graded, run, "ndcg@10")
+    columns = _evaluate(binary, run, list(_RANX_NAMES.values()))
+    columns |= {f"{name}_graded": values for name, values in _evaluate(graded, run, ["ndcg@10", "dcg@10"]).items()}
+    columns = {ours: columns[theirs] for ours, theirs in (_RANX_NAMES | {GRADED: GRADED}).items()}
     return {
         query_id: {metric: float(columns[metric][row]) for metric in METRICS} for row, query_id in enumerate(graded)
     }
@@ -65,11 +67,12 @@ def _strictly_ordered(ranking: Sequence[str]) -> dict[str, float]:
     return {doc_id: float(len(ranking) - place) for place, doc_id in enumerate(ranking)} or {_NOTHING: 0.0}
 
 
-def _evaluate(qrels: dict[str, dict[str, int]], run: dict[str, dict[str, float]], metric: str) -> Any:
-    """ranx's scores of one metric, float64 `[queries]` in the order of `qrels`."""
+def _evaluate(qrels: dict[str, dict[str, int]], run: dict[str, dict[str, float]], metrics: list[str]) -> dict[str, Any]:
+    """ranx's scores by metric, each float64 `[queries]` in the order of `qrels`; it needs two metrics or more."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numba warns about casts inside ranx
-        return _ranx_evaluate()(qrels, run, metric, return_mean=False)
+        scores: dict[str, Any] = _ranx_evaluate()(qrels, run, metrics, return_mean=False)
+        return scores
 
 
 @cache
