@@ -18,11 +18,11 @@ import faiss as _faiss
 import numpy as np
 
 from include.quarry.errors import IncompleteIndex
-from include.quarry.records import DocumentKey, DocumentUpdate, Float32, Scope, Scored, Vectors
+from include.quarry.records import DocumentUpdate, Float32, Scope, Scored, Vectors
 from include.quarry.specs import StoreSpec
 from include.quarry.stores import graph
 from include.quarry.stores.columns import Columns, Growing, Mask, Rows
-from include.quarry.stores.ledger import Ledger, Placement, read_placements, write_placements
+from include.quarry.stores.ledger import Ledger, closed_up, read_placements, write_placements
 from include.quarry.stores.snapshot import read_manifest, writing
 from include.quarry.stores.updates import best, check_chunks, check_k, check_space, check_vectors, score
 
@@ -160,7 +160,7 @@ class FaissStore:
             "rows": len(rows),
         }
         with writing(folder, _KIND, facts) as partial:
-            write_placements(partial / "documents.arrow", _renumbered(placements))
+            write_placements(partial / "documents.arrow", closed_up(placements))
             state.columns.write(partial / "rows.arrow", rows, state.count)
             vectors = _write_vectors(partial / "vectors.npy", state, rows)
             index = graph.build(self.spec.kind, vectors, self._limits)
@@ -235,15 +235,6 @@ def _near_best(scores: Float32, k: int, rounding: float) -> Rows:
         return np.flatnonzero(scores > -np.inf)
     kth = np.partition(scores, len(scores) - k)[len(scores) - k]
     return np.flatnonzero((scores >= kth - rounding) & (scores > -np.inf))
-
-
-def _renumbered(placements: list[tuple[DocumentKey, Placement]]) -> Iterator[tuple[DocumentKey, Placement]]:
-    """The same documents with their rows closed up, in this order."""
-    start = 0
-    for key, placement in placements:
-        stop = start + placement.stop - placement.start
-        yield key, placement._replace(start=start, stop=stop)
-        start = stop
 
 
 def _write_vectors(path: Path, state: _State, rows: Rows) -> Float32:

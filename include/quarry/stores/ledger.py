@@ -35,6 +35,10 @@ class Ledger:
         self._placements[update.key] = Placement(update.seq, start, start + len(update.chunks))
         return before
 
+    def find(self, key: DocumentKey) -> Placement | None:
+        """Where the document lies, if it was ever seen."""
+        return self._placements.get(key)
+
     def snapshot(self) -> dict[DocumentKey, Placement]:
         """A copy that later updates do not touch."""
         return dict(self._placements)
@@ -45,6 +49,15 @@ class Ledger:
     def _seq(self, key: DocumentKey) -> int:
         placement = self._placements.get(key)
         return placement.seq if placement else -1
+
+
+def closed_up(placements: Iterable[tuple[DocumentKey, Placement]]) -> Iterator[tuple[DocumentKey, Placement]]:
+    """The same documents in the same order, with the rows of all others squeezed out."""
+    start = 0
+    for key, placement in placements:
+        stop = start + placement.stop - placement.start
+        yield key, Placement(placement.seq, start, stop)
+        start = stop
 
 
 def write_placements(path: Path, placements: Iterable[tuple[DocumentKey, Placement]]) -> None:

@@ -68,14 +68,20 @@ def _seal(partial: Path, kind: str, facts: Mapping[str, Any]) -> None:
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file but the manifest itself, by path relative to the folder."""
-    sums = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != _MANIFEST:
-            with path.open("rb") as file:
-                sums[name] = file_digest(file, "sha256").hexdigest()
+    """SHA-256 of every file but the manifest itself, by relative path; of a snapshot inside, only its manifest."""
+    sums: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            inner = {_MANIFEST: _checksum(path / _MANIFEST)} if (path / _MANIFEST).exists() else _checksums(path)
+            sums |= {f"{path.name}/{name}": checksum for name, checksum in inner.items()}
+        elif path.name != _MANIFEST:
+            sums[path.name] = _checksum(path)
     return sums
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:

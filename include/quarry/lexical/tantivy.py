@@ -1,0 +1,203 @@
+"""The default lexical index: BM25 by tantivy in the process that answers, as a snapshot plus the tail of the log.
+
+`load` hard-links the snapshot's immutable segments into a scratch folder of its own and goes on writing there, so
+new documents share one set of BM25 statistics with the old ones and the snapshot is never touched. (A replaced
+document counts in the statistics until tantivy merges its segment; ranks move by less than the words of one document.)
+
+Concurrency: one writer under a lock; a search takes the searcher of the last commit, which is immutable, and so sees
+each document whole, old or new.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from threading import Lock
+from typing import Self
+
+import tantivy
+from tantivy import Occur, Query
+
+from include.quarry.errors import Conflict
+from include.quarry.lexical.analysis import analyser
+from include.quarry.records import Chunk, DocumentUpdate, Scope, Scored
+from include.quarry.specs import LexicalSpec
+from include.quarry.stores.ledger import Ledger, read_placements, write_placements
+from include.quarry.stores.snapshot import read_manifest, writing
+from include.quarry.stores.updates import check_chunks, check_k, fields
+
+_KIND = "tantivy-index"
+_ANALYSER = "quarry"
+_WRITER_BYTES = 64_000_000
+# The first words of a pasted page say what it is about; each further one costs time and finds more of everything.
+_QUERY_TERMS = 64
+# BM25 sums float32 term by term, in an order that depends on pruning; equal chunks may differ in the sixth digit.
+_DECIMALS = 4
+
+
+class TantivyIndex:
+    """BM25 (k1 1.2, b .75, tantivy's own) over `embedding_text`, in a folder that belongs to this instance alone."""
+
+    def __init__(self, spec: LexicalSpec, folder: Path, *, held: Ledger | None = None) -> None:
+        """An empty index in `folder`, which must be empty or absent: else `Conflict`.
+
+        `held` says what the segments in `folder` hold already; only `load` passes it.
+        """
+        if held is None:
+            _claim(folder)
+        self.spec = spec
+        self._folder = folder
+        self._ledger = held or Ledger()
+        self._tenants = {key.tenant for key, placement in self._ledger.items() if placement.stop}
+        self._schema = _schema()
+        self._analyser = analyser(spec.language)
+        self._index = tantivy.Index(self._schema, path=str(folder))
+        self._index.register_tokenizer(_ANALYSER, analyser(spec.language))
+        self._index.config_reader("manual")
+        self._index.reload()
+        self._writer = self._new_writer()
+        self._writing = Lock()
+
+    def apply(self, updates: Sequence[DocumentUpdate]) -> None:
+        check_chunks(updates)
+        with self._writing:
+            fresh = self._ledger.newest(updates)
+            if not fresh:
+                return
+            documents = [self._document(chunk) for update in fresh for chunk in update.chunks]
+            self._tenants = self._tenants | {update.key.tenant for update in fresh if update.chunks}
+            for update in fresh:
+                self._writer.delete_documents_by_term("key", _hash(*update.key))
+            for document in documents:
+                self._writer.add_document(document)
+            self._writer.commit()
+            self._index.reload()
+            for update in fresh:
+                self._ledger.place(update, 0)
+
+    def search(self, query: str, k: int, scope: Scope) -> list[Scored]:
+        check_k(k)
+        searcher = self._index.searcher()
+        words = self._words(query)
+        if not words or not searcher.num_docs or scope.tenant not in self._tenants:
+            return []
+        hits = _with_ties(searcher, self._restricted(words, scope), k)
+        found = [Scored(searcher.doc(address)["chunk_id"][0], score) for score, address in hits]
+        found.sort(key=lambda hit: (-hit.score, hit.chunk_id))
+        return found[:k]
+
+    def contents(self) -> Iterator[tuple[str, int]]:
+        searcher = self._index.searcher()
+        if searcher.num_docs:
+            for _, address in searcher.search(Query.all_query(), searcher.num_docs, count=False).hits:
+                document = searcher.doc(address)
+                yield document["chunk_id"][0], document["doc_version"][0]
+
+    def save(self, folder: Path) -> None:
+        """Links the committed segments into a snapshot. Applies wait until running merges and the linking are done."""
+        with self._writing, writing(folder, _KIND, {"language": self.spec.language}) as partial:
+            self._writer.wait_merging_threads()
+            self._writer = self._new_writer()
+            self._writer.garbage_collect_files()
+            _link(self._folder, partial / "segments")
+            write_placements(partial / "documents.arrow", self._ledger.items())
+
+    @classmethod
+    def load(cls, folder: Path, scratch: Path) -> Self:
+        """Restores what `save` wrote, in `scratch`. Raises `NotFound`, `IncompleteIndex`, or `Conflict` as above."""
+        facts = read_manifest(folder, _KIND)
+        _claim(scratch)
+        _link(folder / "segments", scratch)
+        return cls(
+            LexicalSpec(language=facts["language"]), scratch, held=Ledger(read_placements(folder / "documents.arrow"))
+        )
+
+    def _new_writer(self) -> tantivy.IndexWriter:
+        return self._index.writer(heap_size=_WRITER_BYTES, num_threads=1)
+
+    def _document(self, chunk: Chunk) -> tantivy.Document:
+        scopes = [_hash("tenant", chunk.key.tenant), *(_hash("field", *field) for field in fields(chunk).items())]
+        document = tantivy.Document(
+            key=_hash(*chunk.key), scope=scopes, text=_encodable(chunk.passage.embedding_text), chunk_id=chunk.chunk_id
+        )
+        document.add_integer("doc_version", chunk.doc_version)
+        return document
+
+    def _words(self, query: str) -> list[str]:
+        """The query's distinct words as they are indexed, in order."""
+        return list(dict.fromkeys(self._analyser.analyze(_encodable(query))))[:_QUERY_TERMS]
+
+    def _restricted(self, words: list[str], scope: Scope) -> Query:
+        """Any of the words, all of the scope. A scope that excludes nothing is left out: tantivy then skips faster.
+
+        Call it after the searcher was taken: a tenant is known before its first document can be found.
+        """
+        wanted = Query.boolean_query(
+            [(Occur.Should, Query.term_query(self._schema, "text", word, "freq")) for word in words]
+        )
+        marks = [_hash("field", *field) for field in scope.filters.items()]
+        if self._tenants != {scope.tenant}:
+            marks.append(_hash("tenant", scope.tenant))
+        if not marks:
+            return wanted
+        clauses = [
+            Query.const_score_query(Query.term_query(self._schema, "scope", mark, "basic"), 0.0) for mark in marks
+        ]
+        return Query.boolean_query([(Occur.Must, wanted), *((Occur.Must, clause) for clause in clauses)])
+
+
+def _with_ties(searcher: tantivy.Searcher, query: Query, k: int) -> list[tuple[float, tantivy.DocAddress]]:
+    """At least the `k` best, and every further hit that ties with the k-th, so that chunk_id can decide."""
+    limit = min(k + 8, searcher.num_docs)
+    while True:
+        hits = [(round(score, _DECIMALS), at) for score, at in searcher.search(query, limit, count=False).hits]
+        if len(hits) < limit or limit == searcher.num_docs or hits[-1][0] < hits[k - 1][0]:
+            return hits
+        limit = min(4 * limit, searcher.num_docs)
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("key", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("scope", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("text", tokenizer_name=_ANALYSER, index_option="freq")
+    builder.add_text_field("chunk_id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_integer_field("doc_version", stored=True)
+    return builder.build()
+
+
+def _claim(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise Conflict(f"folder {folder} is in use; give each lexical index an empty scratch folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _hash(*parts: str) -> str:
+    """A fixed-width term: tantivy drops terms of more than 65,530 bytes without a word."""
+    return blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def _encodable(text: str) -> str:
+    """The text with lone surrogates replaced, which JSON can carry and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same index under another folder: segments are immutable and shared, the two lists of them are copied."""
+    target.mkdir(exist_ok=True)
+    for path in source.iterdir():
+        if path.name.endswith(".lock"):
+            continue
+        if path.suffix == ".json":
+            shutil.copyfile(path, target / path.name)
+        else:
+            _link_or_copy(path, target / path.name)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)

@@ -1,0 +1,35 @@
+"""Reciprocal rank fusion: one list out of several whose scores cannot be compared."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+RANK_CONSTANT = 60
+
+
+class Fused(NamedTuple):
+    """A chunk with its fused score and its rank (1 is best) in each list that holds it."""
+
+    chunk_id: str
+    score: float
+    ranks: dict[str, int]
+
+
+def reciprocal_rank_fusion(lists: Mapping[str, Sequence[str]], k: int = RANK_CONSTANT) -> list[Fused]:
+    """All chunks of all lists, best first; each list is ordered best first and holds a chunk at most once.
+
+    score(c) = sum over the lists that hold c of 1 / (k + rank(c)), k = 60: Cormack, Clarke and Büttcher, "Reciprocal
+    Rank Fusion outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009. Ties go to the better best
+    rank, then to the smaller chunk_id, so the order of the lists does not matter.
+    """
+    ranks: dict[str, dict[str, int]] = {}
+    for name in sorted(lists):
+        for rank, chunk_id in enumerate(lists[name], 1):
+            ranks.setdefault(chunk_id, {})[name] = rank
+    fused = [Fused(chunk_id, _score(own.values(), k), own) for chunk_id, own in ranks.items()]
+    fused.sort(key=lambda each: (-each.score, min(each.ranks.values()), each.chunk_id))
+    return fused
+
+
+def _score(ranks: Iterable[int], k: int) -> float:
+    """Summed from the smallest term up, so that equal sets of ranks give equal floats."""
+    return sum(1 / (k + rank) for rank in sorted(ranks, reverse=True))

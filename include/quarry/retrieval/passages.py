@@ -1,0 +1,191 @@
+"""What a hit shows: chunks by chunk_id, as a snapshot mapped from disk plus the tail of the log in memory.
+
+The snapshot is an Arrow file sorted by document, and a sorted array of ids with the row of each. All three are
+mapped, so a million passages cost address space, not heap; a lookup is a binary search over fixed-width bytes.
+
+Concurrency: one writer, many readers. A reader takes one chunk at a time, each by one atomic look into a dictionary.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Passage
+from include.quarry.stores.ledger import Ledger, closed_up, read_placements, write_placements
+from include.quarry.stores.snapshot import read_manifest, writing
+from include.quarry.stores.updates import check_chunks
+
+_KIND = "passages"
+_BATCH_ROWS = 4096
+_TEXT, _NUMBER = pa.string(), pa.int64()
+_SCHEMA = pa.schema(
+    {
+        "chunk_id": _TEXT, "corpus": _TEXT, "tenant": _TEXT, "doc_id": _TEXT, "doc_version": _NUMBER,
+        "ordinal": _NUMBER, "uri": _TEXT, "title": _TEXT, "text": _TEXT, "context": _TEXT, "start": _NUMBER,
+        "end": _NUMBER, "tokens": _NUMBER, "metadata": pa.map_(_TEXT, _TEXT),
+    }
+)  # fmt: skip
+
+
+class PassageTable:
+    """The present chunks of all documents. `apply`, `contents` and `save` promise what `VectorStore` promises."""
+
+    def __init__(self) -> None:
+        self._snapshot = _Snapshot.empty()
+        self._alive = np.empty(0, bool)
+        self._ledger = Ledger()
+        self._tail: dict[str, Chunk] = {}
+        self._tail_ids: dict[DocumentKey, tuple[str, ...]] = {}
+        self._leaving: dict[str, Chunk] = {}
+        self._writer = Lock()
+
+    def apply(self, updates: Sequence[DocumentUpdate]) -> None:
+        """Replaces each document. A deleted document's chunks are gone at once; a replaced document's former chunks
+        can still be read until the next `apply`, for searches that found them a moment before."""
+        check_chunks(updates)
+        with self._writer:
+            fresh = self._ledger.newest(updates)
+            former = {update.key: self._of_document(update.key) for update in fresh}
+            self._leaving = _by_id(chunk for update in fresh if update.chunks for chunk in former[update.key])
+            self._tail.update(_by_id(chunk for update in fresh for chunk in update.chunks))
+            for update in fresh:
+                self._replace(update)
+
+    def get(self, chunk_ids: Sequence[str]) -> list[Chunk]:
+        """The chunks that are there, in the order asked for; those that are not are left out."""
+        found = (self._get(chunk_id) for chunk_id in chunk_ids)
+        return [chunk for chunk in found if chunk is not None]
+
+    def contents(self) -> Iterator[tuple[str, int]]:
+        with self._writer:
+            alive, tail = np.flatnonzero(self._alive), list(self._tail.values())
+        yield from self._snapshot.versions(alive)
+        yield from ((chunk.chunk_id, chunk.doc_version) for chunk in tail)
+
+    def save(self, folder: Path) -> None:
+        """Writes the live chunks, sorted by document, some thousand at a time. Applies go on meanwhile."""
+        with self._writer:
+            placements = sorted(self._ledger.snapshot().items())
+            tail, tail_ids = dict(self._tail), dict(self._tail_ids)
+            held = len(self._alive)
+
+        def chunks() -> Iterator[Chunk]:
+            for key, (_, start, stop) in placements:
+                if start < held:
+                    yield from (self._snapshot.chunk(row) for row in range(start, stop))
+                else:
+                    yield from (tail[chunk_id] for chunk_id in tail_ids.get(key, ()))
+
+        with writing(folder, _KIND, {}) as partial:
+            write_placements(partial / "documents.arrow", closed_up(placements))
+            _write(partial, chunks())
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The table that `save` wrote. Raises `NotFound` or `IncompleteIndex`."""
+        read_manifest(folder, _KIND)
+        table = cls()
+        table._snapshot = _Snapshot.open(folder)
+        table._alive = np.ones(len(table._snapshot), bool)
+        table._ledger = Ledger(read_placements(folder / "documents.arrow"))
+        return table
+
+    def _get(self, chunk_id: str) -> Chunk | None:
+        """`apply` fills a place before it empties the one looked into earlier, so no living chunk is missed."""
+        chunk = self._tail.get(chunk_id)
+        if chunk is None:
+            row = self._snapshot.find(chunk_id)
+            chunk = self._snapshot.chunk(row) if row is not None and self._alive[row] else None
+        return chunk or self._leaving.get(chunk_id)
+
+    def _of_document(self, key: DocumentKey) -> list[Chunk]:
+        if key in self._tail_ids:
+            return [self._tail[chunk_id] for chunk_id in self._tail_ids[key]]
+        placement = self._ledger.find(key)
+        return [self._snapshot.chunk(row) for row in range(placement.start, placement.stop)] if placement else []
+
+    def _replace(self, update: DocumentUpdate) -> None:
+        """Forgets the document's former chunks; the new ones are in the tail already."""
+        ids = tuple(chunk.chunk_id for chunk in update.chunks)
+        before = self._ledger.place(update, len(self._alive))
+        if before and before.start < len(self._alive):
+            self._alive[before.start : before.stop] = False
+        for chunk_id in set(self._tail_ids.get(update.key, ())) - set(ids):
+            del self._tail[chunk_id]
+        self._tail_ids[update.key] = ids
+
+
+class _Snapshot:
+    """The mapped part: `ids` `[n]` sorted bytes, `rows` `[n]` their rows in the batches."""
+
+    def __init__(self, ids: NDArray[np.bytes_], rows: NDArray[np.int64], batches: list[pa.RecordBatch]) -> None:
+        self._ids = ids
+        self._rows = rows
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @classmethod
+    def empty(cls) -> Self:
+        return cls(np.empty(0, "S1"), np.empty(0, np.int64), [])
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        reader = pa.ipc.open_file(pa.memory_map(str(folder / "passages.arrow")))
+        batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        if not batches:
+            return cls.empty()
+        ids, rows = (np.asarray(np.load(folder / name, mmap_mode="r")) for name in ("ids.npy", "rows.npy"))
+        return cls(ids, rows, batches)
+
+    def find(self, chunk_id: str) -> int | None:
+        wanted = chunk_id.encode()
+        if len(wanted) > self._ids.itemsize:  # numpy would widen the whole array to compare
+            return None
+        at = int(np.searchsorted(self._ids, np.array(wanted, self._ids.dtype)))
+        return int(self._rows[at]) if at < len(self._ids) and self._ids[at] == wanted else None
+
+    def chunk(self, row: int) -> Chunk:
+        batch, offset = self._batches[row // _BATCH_ROWS], row % _BATCH_ROWS
+        values = [column[offset].as_py() for column in batch.columns]
+        chunk_id, corpus, tenant, doc_id, doc_version, ordinal, uri, title, *passage, metadata = values
+        key = DocumentKey(corpus, tenant, doc_id)
+        return Chunk(chunk_id, key, doc_version, ordinal, uri, title, Passage(*passage), dict(metadata))
+
+    def versions(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, int]]:
+        """(chunk_id, doc_version) of each row."""
+        for row in rows.tolist():
+            batch, offset = self._batches[row // _BATCH_ROWS], row % _BATCH_ROWS
+            yield batch["chunk_id"][offset].as_py(), batch["doc_version"][offset].as_py()
+
+
+def _by_id(chunks: Iterable[Chunk]) -> dict[str, Chunk]:
+    return {chunk.chunk_id: chunk for chunk in chunks}
+
+
+def _row(chunk: Chunk) -> dict[str, Any]:
+    passage = chunk.passage
+    return {
+        "chunk_id": chunk.chunk_id, **chunk.key._asdict(), "doc_version": chunk.doc_version, "ordinal": chunk.ordinal,
+        "uri": chunk.uri, "title": chunk.title, "text": passage.text, "context": passage.context,
+        "start": passage.start, "end": passage.end, "tokens": passage.tokens, "metadata": list(chunk.metadata.items()),
+    }  # fmt: skip
+
+
+def _write(folder: Path, chunks: Iterator[Chunk]) -> None:
+    ids: list[bytes] = []
+    with pa.ipc.new_file(folder / "passages.arrow", _SCHEMA) as writer:
+        while batch := [_row(chunk) for chunk in islice(chunks, _BATCH_ROWS)]:
+            ids.extend(row["chunk_id"].encode() for row in batch)
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, _SCHEMA))
+    sortable = np.array(ids, np.bytes_) if ids else np.empty(0, "S1")
+    rows = np.argsort(sortable, kind="stable")
+    np.save(folder / "ids.npy", sortable[rows])
+    np.save(folder / "rows.npy", rows)

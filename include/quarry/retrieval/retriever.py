@@ -1,0 +1,96 @@
+"""The retriever: a question in, passages out, on whatever index version is live when the question arrives."""
+
+import asyncio
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol
+
+from include.quarry.errors import ForeignVectors, InvalidInput, Unavailable
+from include.quarry.records import Float32, Hit, Scope, Vectors
+from include.quarry.retrieval.index import Index
+from include.quarry.stores.updates import check_k
+
+
+class QueryEncoder(Protocol):
+    """Encodes one query; concurrent calls may share a batch."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The vector space it encodes into."""
+        ...
+
+    def encode(self, text: str) -> Awaitable[Float32]:
+        """Vector `[d]` of length one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A query encoder and an index of one vector space, which travel together. Else `ForeignVectors`."""
+
+    encoder: QueryEncoder
+    index: Index
+
+    def __post_init__(self) -> None:
+        expected = self.index.spec.embedding.fingerprint
+        if self.encoder.fingerprint != expected:
+            raise ForeignVectors(
+                f"the query encoder of space {self.encoder.fingerprint!r} cannot serve index version "
+                f"{self.index.version}, whose space is {expected!r}; pair it with an encoder of its own spec"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """Hits, best first, with the index version that gave them and how long each step took."""
+
+    hits: list[Hit]
+    index_version: str
+    watermark: int
+    timings_ms: dict[str, float]
+
+
+class Retriever:
+    """Answers queries on the pair it holds. `serve` swaps the pair; a running query finishes on the one it began with.
+
+    Searches run in threads, since an event loop that serves many must not wait for one large index.
+    """
+
+    def __init__(self, serving: Serving | None = None, *, threads: int = 1) -> None:
+        self._serving = serving
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="search")
+
+    @property
+    def serving(self) -> Serving | None:
+        """The pair that new queries meet."""
+        return self._serving
+
+    def serve(self, serving: Serving) -> None:
+        """Make this pair the one that new queries meet."""
+        self._serving = serving
+
+    async def retrieve(self, query: str, *, top_k: int, scope: Scope) -> Retrieval:
+        """The `top_k` best passages in the scope. Raises `InvalidInput`, or `Unavailable` before the first `serve`."""
+        serving = self._serving
+        if serving is None:
+            raise Unavailable("no index version is loaded yet; it follows once one is live")
+        if not query.strip():
+            raise InvalidInput("the query is empty; ask something")
+        check_k(top_k)
+        began = perf_counter()
+        vector = await serving.encoder.encode(query)
+        encoded = perf_counter()
+        watermark = serving.index.watermark
+        vectors = Vectors(serving.encoder.fingerprint, vector.reshape(1, -1))
+        loop = asyncio.get_running_loop()
+        hits = await loop.run_in_executor(self._threads, serving.index.search, query, vectors, top_k, scope)
+        done = perf_counter()
+        seconds = {"encode": encoded - began, "search": done - encoded, "total": done - began}
+        timings_ms = {name: round(value * 1000, 3) for name, value in seconds.items()}
+        return Retrieval(hits, serving.index.version, watermark, timings_ms)
+
+    def close(self) -> None:
+        """Ends the search threads; running searches finish first."""
+        self._threads.shutdown()

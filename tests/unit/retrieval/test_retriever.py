@@ -1,0 +1,74 @@
+"""The retriever: encoder and index travel together."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from include.quarry.errors import ForeignVectors, InvalidInput, Unavailable
+from include.quarry.records import Float32, Scope
+from include.quarry.retrieval.index import Index
+from include.quarry.retrieval.retriever import Retriever, Serving
+
+T1 = Scope("t1")
+
+
+class Encoder:
+    """Embeds by the test's words; waits for `gate` when there is one."""
+
+    def __init__(self, embed, fingerprint: str, gate: asyncio.Event | None = None) -> None:
+        self.fingerprint = fingerprint
+        self._embed = embed
+        self._gate = gate
+
+    async def encode(self, text: str) -> Float32:
+        if self._gate:
+            await self._gate.wait()
+        return self._embed([text]).values[0]
+
+
+@pytest.fixture
+def index(spec, update, tmp_path: Path) -> Index:
+    index = Index.create(spec, "v1", tmp_path / "v1")
+    index.apply([update("a", 1, ["wing"]), update("b", 2, ["tail"])], 2)
+    return index
+
+
+async def test_answers_with_version_watermark_and_timings(index: Index, vectors_of) -> None:
+    retriever = Retriever(Serving(Encoder(vectors_of, index.spec.embedding.fingerprint), index))
+    retrieval = await retriever.retrieve("wing", top_k=1, scope=T1)
+    assert [hit.chunk.chunk_id for hit in retrieval.hits] == ["t1/a/0"]
+    assert (retrieval.index_version, retrieval.watermark) == ("v1", 2)
+    timings = retrieval.timings_ms
+    assert set(timings) == {"encode", "search", "total"}
+    assert timings["encode"] + timings["search"] == pytest.approx(timings["total"], abs=0.01)
+
+
+async def test_a_running_query_finishes_on_the_version_it_began_with(index: Index, spec, vectors_of, tmp_path) -> None:
+    gate = asyncio.Event()
+    fingerprint = spec.embedding.fingerprint
+    retriever = Retriever(Serving(Encoder(vectors_of, fingerprint, gate), index))
+    running = asyncio.create_task(retriever.retrieve("wing", top_k=1, scope=T1))
+    await asyncio.sleep(0)
+    empty = Index.create(spec, "v2", tmp_path / "v2")
+    retriever.serve(Serving(Encoder(vectors_of, fingerprint), empty))
+    assert (await retriever.retrieve("wing", top_k=1, scope=T1)).index_version == "v2"
+    gate.set()
+    retrieval = await running
+    assert retrieval.index_version == "v1"
+    assert len(retrieval.hits) == 1
+
+
+def test_an_encoder_of_another_space_cannot_serve_an_index(index: Index, vectors_of) -> None:
+    with pytest.raises(ForeignVectors, match="another"):
+        Serving(Encoder(vectors_of, "another"), index)
+
+
+async def test_refuses_before_an_index_is_there_and_refuses_empty_queries(index: Index, vectors_of) -> None:
+    with pytest.raises(Unavailable):
+        await Retriever().retrieve("wing", top_k=1, scope=T1)
+    retriever = Retriever(Serving(Encoder(vectors_of, index.spec.embedding.fingerprint), index))
+    with pytest.raises(InvalidInput, match="empty"):
+        await retriever.retrieve(" \n", top_k=1, scope=T1)
+    with pytest.raises(InvalidInput):
+        await retriever.retrieve("wing", top_k=0, scope=T1)
