@@ -11,7 +11,6 @@ import logging
 import tempfile
 from pathlib import Path
 
-from include.quarry.retrieval.index import Index
 from pydantic import BaseModel, ConfigDict, Field
 
 from include.quarry.catalog.database import Database
@@ -20,6 +19,7 @@ from include.quarry.errors import IncompleteIndex
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.rechunking import cut_again
 from include.quarry.lake.vectors import VectorLake
+from include.quarry.retrieval.index import Index
 from include.quarry.routing.follower import Follower
 from include.quarry.settings import Settings, load_settings
 from ray_apps.jobs.arguments import parse_arguments
@@ -67,7 +67,7 @@ def build(job: BuildIndex, settings: Settings) -> dict[str, str | int]:
 def _open(version: IndexVersion, scratch: Path) -> Index:
     if version.snapshot:
         return Index.load(Path(version.snapshot), scratch)
-    return Index.create(version.spec, scratch)
+    return Index.create(version.spec, version.version_id, scratch)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
-from include.quarry.embedding.engine import load_embedder
 from pydantic import BaseModel, ConfigDict, Field
 from ray.data.checkpoint import CheckpointConfig
 
@@ -32,6 +31,7 @@ from include.quarry.lake.pending import PendingQuery, pending_texts
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.settings import Settings, load_settings
 from include.quarry.specs import IndexSpec
+from ray_apps.engines import embedder_of
 from ray_apps.jobs.arguments import parse_arguments
 from ray_apps.jobs.progress import EmbeddingProgress
 
@@ -59,13 +59,7 @@ def main() -> None:
     spec = settings.index_spec(job.spec)
 
     def make_embedder() -> Embedder:
-        embedder: Embedder = load_embedder(
-            spec.embedding,
-            engine=settings.embedding_engine,
-            threads=settings.embedding_threads,
-            cache=settings.home.absolute() / "models",
-        )
-        return embedder
+        return embedder_of(settings)(spec.embedding)
 
     ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level=logging.WARNING)
     run(job, settings, spec, make_embedder)

@@ -138,3 +138,31 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[dict[str, str]] = Field(default_factory=list, description="one per field that was refused")
+
+
+class VersionStatus(BaseModel):
+    """One index version. `watermark` is that of its newest snapshot."""
+
+    version_id: str
+    state: str
+    spec: str = Field(description="fingerprint of the index spec")
+    watermark: int
+    chunks: int
+    created_at: datetime
+
+
+class CorpusStatus(BaseModel):
+    """Where a corpus stands: what was accepted, what answers, and how far behind the one is of the other."""
+
+    corpus: str
+    head: int = Field(description="seq of the newest change")
+    documents: int
+    chunks: int
+    live_version: str | None
+    canary_version: str | None
+    watermark: int | None = Field(description="seq up to which the answering replica has applied the log")
+    lag_changes: int
+    lag_seconds: float
+    quarantined: int
+    quarantine: list[dict[str, str]] = Field(description="the newest, with the reason")
+    versions: list[VersionStatus]

@@ -1,46 +1,94 @@
 """The fresh tail: texts of documents that users upload are embedded at once, a few at a time, inline in SQL."""
 
+import logging
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.log import head
+from include.quarry.catalog.versions import IN_USE, list_versions
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.lake.claims import claim, release
 from include.quarry.lake.pending import PendingQuery, PendingText, pending_texts
 from include.quarry.lake.vectors import VectorLake
+from include.quarry.specs import EmbeddingSpec, IndexSpec
 
+logger = logging.getLogger(__name__)
 UPLOAD_FEED = "http"
 _LEASE_S = 60.0
+_LOOK_AGAIN_S = 30.0
 
 
-class FreshEmbedder:
+class FreshTail:
     """Embeds uploads immediately; what scheduled feeds brought is the backfill's, until a grace time has passed."""
 
     def __init__(
-        self, database: Database, lake: VectorLake, owner: str, *, bulk_grace_s: float, batch_size: int = 64
+        self,
+        database: Database,
+        lake: VectorLake,
+        embedder_of: Callable[[EmbeddingSpec], Embedder],
+        owner: str,
+        *,
+        bulk_grace_s: float,
+        batch_size: int = 64,
     ) -> None:
         self._database = database
         self._lake = lake
+        self._embedder_of = embedder_of
         self._owner = owner
         self._bulk_grace = timedelta(seconds=bulk_grace_s)
         self._batch_size = batch_size
+        self._done_until: dict[tuple[str, str, str], tuple[int, datetime]] = {}
+        self._stopped = threading.Event()
 
-    def step(self, corpus: str, chunker: str, embedder: Embedder) -> int:
-        """Embed one batch of one corpus; gives how many texts it was, 0 when nothing is pending."""
-        fingerprint = embedder.spec.fingerprint
-        texts = self._pending(corpus, chunker, fingerprint)
-        mine = set(claim(self._database, fingerprint, [text.text_hash for text in texts], self._owner, _LEASE_S))
+    def run(self, interval_s: float) -> None:
+        """Embed whatever arrives, until `stop`."""
+        while not self._stopped.wait(interval_s):
+            try:
+                while self.step():
+                    pass
+            except Exception:
+                logger.exception("the fresh tail could not be embedded; trying again")
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopped.set()
+
+    def step(self) -> int:
+        """Embed one batch for every index version in use; gives how many texts that was."""
+        with self._database.read() as connection:
+            versions = [version for version in list_versions(connection) if version.state in IN_USE]
+            heads = {version.corpus: head(connection, version.corpus) for version in versions}
+        wanted = {(version.corpus, version.spec.chunker, version.spec.embedding): version.spec for version in versions}
+        return sum(self._serve(corpus, spec, heads[corpus]) for (corpus, *_), spec in wanted.items())
+
+    def _serve(self, corpus: str, spec: IndexSpec, newest: int) -> int:
+        target = (corpus, spec.chunker.fingerprint, spec.embedding.fingerprint)
+        now = datetime.now(UTC)
+        done_until, looked_at = self._done_until.get(target, (-1, now))
+        if done_until == newest and now - looked_at < timedelta(seconds=_LOOK_AGAIN_S):
+            return 0  # nothing was accepted since the corpus had no pending text
+        texts = self._pending(*target)
+        if not texts:
+            self._done_until[target] = (newest, now)
+            return 0
+        return self._embed(texts, spec.embedding)
+
+    def _embed(self, texts: list[PendingText], spec: EmbeddingSpec) -> int:
+        hashes = [text.text_hash for text in texts]
+        mine = set(claim(self._database, spec.fingerprint, hashes, self._owner, _LEASE_S))
         batch = [text for text in texts if text.text_hash in mine]
         if batch:
-            vectors = embedder.encode([text.text for text in batch])
+            vectors = self._embedder_of(spec).encode([text.text for text in batch])
             self._lake.put_inline([text.text_hash for text in batch], vectors)
-            release(self._database, fingerprint, self._owner)
+            release(self._database, spec.fingerprint, self._owner)
         return len(batch)
 
     def _pending(self, corpus: str, chunker: str, fingerprint: str) -> list[PendingText]:
         size = self._batch_size
+        overdue_at = datetime.now(UTC) - self._bulk_grace
         uploads = PendingQuery(corpus, chunker, fingerprint, feed=UPLOAD_FEED, limit=size)
-        overdue = PendingQuery(
-            corpus, chunker, fingerprint, changed_until=datetime.now(UTC) - self._bulk_grace, limit=size
-        )
+        overdue = PendingQuery(corpus, chunker, fingerprint, changed_until=overdue_at, limit=size)
         with self._database.read() as connection:
             return pending_texts(connection, uploads) or pending_texts(connection, overdue)

@@ -1,0 +1,29 @@
+"""The FastAPI application: routers over ports, with the same limits and the same problem bodies everywhere."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from include.quarry.gateway.body_limit import BodyLimit
+from include.quarry.gateway.problems import install_problem_handlers
+from include.quarry.gateway.schema import Problem
+
+_BASE64_GROWTH = 4 / 3
+_ENVELOPE_BYTES = 64 * 1024
+_PROBLEMS = {"4XX": {"model": Problem}, "503": {"model": Problem}}
+
+
+def build_http_app(routers: Sequence[APIRouter], *, max_document_bytes: int) -> ASGIApp:
+    """An ASGI application that serves the routers at their full paths, wherever it is mounted."""
+    app = FastAPI(title="Quarry", version="1", description="Retrieval and answers over documents that change.")
+    install_problem_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=int(max_document_bytes * _BASE64_GROWTH) + _ENVELOPE_BYTES)
+    for router in routers:
+        app.include_router(router, responses=_PROBLEMS)
+
+    async def at_full_path(scope: Scope, receive: Receive, send: Send) -> None:
+        """Routers name full paths, so a mount point in front of them must not be taken off."""
+        await app({**scope, "root_path": ""}, receive, send)
+
+    return at_full_path

@@ -1,0 +1,32 @@
+"""GET /v1/status, /healthz and /readyz."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from include.quarry.gateway.schema import CorpusStatus, Name
+
+Corpus = Annotated[Name, Query(description="corpus to look at")]
+StatusOf = Callable[[str], Awaitable[dict[str, Any]]]
+IsReady = Callable[[], Awaitable[None]]
+
+
+def status_routes(status_of: StatusOf, is_ready: IsReady) -> APIRouter:
+    """The routes over whatever knows the state; `is_ready` raises `Unavailable` while a part is not."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/v1/status", summary="Route, versions, watermark and lag of a corpus")
+    async def get_status(corpus: Corpus = "main") -> CorpusStatus:
+        return CorpusStatus(**await status_of(corpus))
+
+    @router.get("/healthz", summary="The process answers")
+    async def get_health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz", summary="All parts that answer requests are ready")
+    async def get_readiness() -> dict[str, str]:
+        await is_ready()
+        return {"status": "ready"}
+
+    return router

@@ -1,0 +1,55 @@
+"""Where a corpus stands, read off the catalog."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.log import head
+from include.quarry.catalog.quarantine import count_quarantine, list_quarantine
+from include.quarry.catalog.schema import changes, chunks, documents
+from include.quarry.catalog.versions import find_route, list_versions
+
+_QUARANTINE_SHOWN = 20
+_VERSIONS_SHOWN = 20
+
+
+def corpus_status(database: Database, corpus: str, watermark: int | None) -> dict[str, Any]:
+    """The fields of `CorpusStatus`. `watermark` is what the answering replica reports; None when none answers."""
+    with database.read() as connection:
+        route = find_route(connection, corpus)
+        behind = sa.and_(changes.c.corpus == corpus, changes.c.seq > (watermark or 0))
+        lag_changes = connection.scalar(sa.select(sa.func.count()).select_from(changes).where(behind))
+        first_unseen = connection.scalar(sa.select(sa.func.min(changes.c.accepted_at)).where(behind))
+        return {
+            "corpus": corpus,
+            "head": head(connection, corpus),
+            "documents": _count(connection, documents, sa.and_(documents.c.corpus == corpus, ~documents.c.deleted)),
+            "chunks": _count(connection, chunks, chunks.c.corpus == corpus),
+            "live_version": None if route is None else route.live_version,
+            "canary_version": None if route is None else route.canary_version,
+            "watermark": watermark,
+            "lag_changes": int(lag_changes or 0),
+            "lag_seconds": 0.0 if first_unseen is None else (datetime.now(UTC) - first_unseen).total_seconds(),
+            "quarantined": count_quarantine(connection, corpus),
+            "quarantine": [
+                {"tenant": found.key.tenant, "doc_id": found.key.doc_id, "uri": found.uri, "reason": found.reason}
+                for found in list_quarantine(connection, corpus, _QUARANTINE_SHOWN)
+            ],
+            "versions": [
+                {
+                    "version_id": version.version_id,
+                    "state": version.state,
+                    "spec": version.spec.fingerprint,
+                    "watermark": version.watermark,
+                    "chunks": version.chunk_count,
+                    "created_at": version.created_at,
+                }
+                for version in list_versions(connection, corpus)[:_VERSIONS_SHOWN]
+            ],
+        }
+
+
+def _count(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> int:
+    return int(connection.scalar(sa.select(sa.func.count()).select_from(table).where(where)) or 0)

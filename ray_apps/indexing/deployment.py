@@ -1,0 +1,46 @@
+"""The indexing deployment: accepts single documents and embeds the fresh tail of the log."""
+
+import os
+import socket
+import threading
+from typing import Any
+
+from ray import serve
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.log import Accepted
+from include.quarry.feeds.ingestion import make_chunker
+from include.quarry.feeds.ingestor import Ingestor
+from include.quarry.feeds.uploads import Uploads
+from include.quarry.lake.fresh import FreshTail
+from include.quarry.lake.vectors import VectorLake
+from include.quarry.records import DocumentKey, RawDocument
+from include.quarry.settings import Settings
+from ray_apps.engines import embedder_of
+
+_EMBED_EVERY_S = 0.1
+
+
+@serve.deployment(name="Indexing")
+class IndexingDeployment:
+    """`put`, `get` and `delete` over a handle."""
+
+    def __init__(self, settings: Settings) -> None:
+        database = Database(settings.catalog_url)
+        self._uploads = Uploads(database, Ingestor(database, make_chunker, settings.max_document_bytes))
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        lake = VectorLake(database, settings.lake_uri)
+        fresh = FreshTail(database, lake, embedder_of(settings), owner, bulk_grace_s=settings.bulk_grace_s)
+        threading.Thread(target=fresh.run, args=(_EMBED_EVERY_S,), name="fresh-tail", daemon=True).start()
+
+    async def put(self, raw: RawDocument) -> Accepted:
+        """Accept an upsert; raises `InvalidInput`."""
+        return await self._uploads.put(raw)
+
+    async def get(self, key: DocumentKey) -> dict[str, Any] | None:
+        """The fields of the present document, or None."""
+        return await self._uploads.get(key)
+
+    async def delete(self, key: DocumentKey) -> Accepted | None:
+        """Accept a delete; None when there was never such a document."""
+        return await self._uploads.delete(key)

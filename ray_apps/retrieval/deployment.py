@@ -1,0 +1,66 @@
+"""The retrieval deployment: one replica encodes, searches and fuses in its own process, straight behind the ingress."""
+
+import asyncio
+import tempfile
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from include.quarry.embedding.micro_batch import MicroBatcher
+from ray import serve
+from starlette.types import ASGIApp
+
+from include.quarry.catalog.database import Database
+from include.quarry.gateway.application import build_http_app
+from include.quarry.gateway.retrieval_routes import retrieval_routes
+from include.quarry.lake.vectors import VectorLake
+from include.quarry.records import Scope
+from include.quarry.retrieval.retriever import QueryEncoder, Retrieval, Retriever
+from include.quarry.routing.resident import ResidentIndexes
+from include.quarry.settings import Settings
+from include.quarry.specs import EmbeddingSpec
+from ray_apps.engines import embedder_of
+
+
+@serve.deployment(name="Retrieval")
+@serve.ingress()
+class RetrievalDeployment:
+    """Answers /v1/retrieve, and `retrieve` over a handle."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._scratch = tempfile.TemporaryDirectory(prefix="quarry-replica-")
+        database = Database(settings.catalog_url)
+        lake = VectorLake(database, settings.lake_uri)
+        self._indexes = ResidentIndexes(
+            database, lake, Path(self._scratch.name), _encoder_of(settings), settings.follow_interval_s
+        )
+        threading.Thread(target=self._indexes.follow, name="follower", daemon=True).start()
+
+    async def retrieve(self, corpus: str, query: str, top_k: int, scope: Scope) -> Retrieval:
+        """Hits of one index version; raises `NotFound` when the corpus has none."""
+        retriever = await self._retriever(corpus)
+        return await retriever.retrieve(query, top_k=top_k, scope=scope)
+
+    async def watermark(self, corpus: str) -> int:
+        """How far this replica has applied the log of the corpus."""
+        retriever = await self._retriever(corpus)
+        return 0 if retriever.serving is None else retriever.serving.index.watermark
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        """The HTTP side, built in the replica."""
+        return build_http_app([retrieval_routes(self.retrieve)], max_document_bytes=self._settings.max_document_bytes)
+
+    async def _retriever(self, corpus: str) -> Retriever:
+        return self._indexes.find(corpus) or await asyncio.to_thread(self._indexes.load, corpus)
+
+
+def _encoder_of(settings: Settings) -> Callable[[EmbeddingSpec], QueryEncoder]:
+    engine = embedder_of(settings)
+
+    @cache
+    def encoder(spec: EmbeddingSpec) -> QueryEncoder:
+        return MicroBatcher(engine(spec))
+
+    return encoder

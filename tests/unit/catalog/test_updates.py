@@ -1,0 +1,136 @@
+"""Following the log: what is ready is handed over, what waits for vectors holds the watermark but nobody else."""
+
+import numpy as np
+import pytest
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.log import PreparedDocument, accept_delete, accept_upsert
+from include.quarry.catalog.updates import Follow, Stretch, expected_contents, news, read_stretch
+from include.quarry.lake.vectors import VectorLake
+from include.quarry.records import DocumentKey, Passage, RawDocument, Vectors, hash_text
+
+FOLLOW = Follow("main", "chunker", "space")
+
+
+class Catalog:
+    """A catalog that says in one word what happens to a document."""
+
+    def __init__(self, database: Database, lake: VectorLake) -> None:
+        self.database = database
+        self.lake = lake
+
+    def put(self, doc_id: str, *texts: str, embed: bool = True) -> int:
+        passages = [Passage(text, "", 0, len(text), 1) for text in texts]
+        raw = RawDocument(DocumentKey("main", "default", doc_id), "u", b"", "text/plain")
+        document = PreparedDocument(raw, doc_id, "".join(texts), [], str(texts), {"chunker": passages})
+        with self.database.write() as connection:
+            seq = accept_upsert(connection, document, "http").seq
+        if embed:
+            self.embed(*texts)
+        return seq
+
+    def embed(self, *texts: str) -> None:
+        self.lake.put_inline(
+            [hash_text(text) for text in texts], Vectors("space", np.ones((len(texts), 2), np.float32))
+        )
+
+    def delete(self, doc_id: str) -> int:
+        with self.database.write() as connection:
+            accepted = accept_delete(connection, DocumentKey("main", "default", doc_id), "http")
+        assert accepted is not None
+        return accepted.seq
+
+    def stretch(self, after: int = 0, ahead: tuple[tuple[DocumentKey, int], ...] = ()) -> Stretch:
+        with self.database.read() as connection:
+            return read_stretch(connection, FOLLOW, after, ahead)
+
+
+@pytest.fixture
+def catalog(database: Database, tmp_path: object) -> Catalog:
+    return Catalog(database, VectorLake(database, str(tmp_path)))
+
+
+def ids(stretch: Stretch) -> list[str]:
+    return [update.key.doc_id for update in stretch.updates]
+
+
+def test_each_changed_document_comes_once_in_its_present_state(catalog: Catalog) -> None:
+    catalog.put("a", "first")
+    catalog.put("b", "other")
+    newest = catalog.put("a", "second", "third")
+    stretch = catalog.stretch()
+    assert ids(stretch) == ["b", "a"]
+    assert [chunk.passage.text for chunk in stretch.updates[1].chunks] == ["second", "third"]
+    assert (stretch.watermark, stretch.waiting) == (newest, 0)
+
+
+def test_a_deleted_document_comes_without_chunks(catalog: Catalog) -> None:
+    catalog.put("a", "text", embed=False)
+    seq = catalog.delete("a")
+    (update,) = catalog.stretch().updates
+    assert (update.chunks, update.seq) == ((), seq)
+
+
+def test_a_document_without_vectors_holds_the_watermark_but_not_the_others(catalog: Catalog) -> None:
+    first = catalog.put("a", "ready")
+    catalog.put("slow", "not embedded yet", embed=False)
+    catalog.put("c", "also ready")
+    stretch = catalog.stretch()
+    assert ids(stretch) == ["a", "c"]
+    assert (stretch.watermark, stretch.waiting) == (first, 1)
+
+
+def test_the_watermark_stays_below_a_skipped_change_of_a_waiting_document(catalog: Catalog) -> None:
+    """A document whose newest version waits must not let the watermark pass its older, never applied version."""
+    skipped = catalog.put("slow", "old version")
+    catalog.put("b", "text")
+    catalog.put("slow", "new version", embed=False)
+    assert catalog.stretch().watermark == skipped - 1
+
+
+def test_what_was_applied_ahead_is_not_handed_over_again(catalog: Catalog) -> None:
+    catalog.put("slow", "waits", embed=False)
+    catalog.put("b", "text")
+    (update,) = catalog.stretch().updates
+    assert catalog.stretch(ahead=((update.key, update.seq),)).updates == []
+    catalog.put("b", "newer text")
+    assert ids(catalog.stretch(ahead=((update.key, update.seq),))) == ["b"]
+
+
+def test_a_document_that_this_chunker_has_not_cut_waits(catalog: Catalog, database: Database) -> None:
+    catalog.put("a", "text")
+    with database.read() as connection:
+        stretch = read_stretch(connection, Follow("main", "another chunker", "space"), 0)
+    assert (stretch.updates, stretch.waiting) == ([], 1)
+
+
+def test_news_differs_after_a_change_and_after_a_vector(catalog: Catalog, database: Database) -> None:
+    def now() -> tuple[int, int]:
+        with database.read() as connection:
+            return news(connection, FOLLOW)
+
+    seen = [now()]
+    catalog.put("a", "text", embed=False)
+    seen.append(now())
+    catalog.embed("text")
+    seen.append(now())
+    catalog.delete("a")
+    seen.append(now())
+    assert len(set(seen)) == 4
+    assert now() == seen[-1]
+
+
+def test_the_expected_contents_are_the_chunks_of_present_documents(catalog: Catalog, database: Database) -> None:
+    catalog.put("a", "one", "two")
+    catalog.put("b", "three")
+    catalog.delete("b")
+    with database.read() as connection:
+        assert {version for _, version in expected_contents(connection, FOLLOW)} == {1}
+        assert len(expected_contents(connection, FOLLOW)) == 2
+
+
+def test_another_corpus_is_not_followed(catalog: Catalog, database: Database) -> None:
+    catalog.put("a", "text")
+    with database.read() as connection:
+        stretch = read_stretch(connection, Follow("other", "chunker", "space"), 0)
+    assert stretch == Stretch([], 0, 0)

@@ -1,0 +1,72 @@
+"""The lake: a text has one vector per space, wherever it lies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from include.quarry.catalog.database import Database
+from include.quarry.errors import NotFound
+from include.quarry.lake.vectors import VectorLake
+from include.quarry.records import Vectors
+
+
+def vectors(*rows: float, space: str = "space") -> Vectors:
+    return Vectors(space, np.array([[row, 1 - row] for row in rows], np.float32))
+
+
+@pytest.fixture
+def lake(database: Database, tmp_path: Path) -> VectorLake:
+    return VectorLake(database, str(tmp_path / "lake"))
+
+
+def test_inline_and_parquet_vectors_come_back_in_the_order_asked(lake: VectorLake) -> None:
+    lake.put_inline(["a"], vectors(0.1))
+    lake.put_part("part", ["b", "c"], vectors(0.2, 0.3))
+    found = lake.fetch("space", ["c", "a", "b", "c"])
+    assert found.fingerprint == "space"
+    np.testing.assert_array_equal(found.values[:, 0], np.array([0.3, 0.1, 0.2, 0.3], np.float32))
+
+
+def test_the_first_vector_of_a_text_stays(lake: VectorLake) -> None:
+    lake.put_inline(["a"], vectors(0.1))
+    lake.put_inline(["a"], vectors(0.9))
+    lake.put_part("part", ["a"], vectors(0.8))
+    assert lake.fetch("space", ["a"]).values[0, 0] == np.float32(0.1)
+
+
+def test_spaces_do_not_mix(lake: VectorLake) -> None:
+    lake.put_inline(["a"], vectors(0.1, space="one"))
+    assert lake.missing("two", ["a"]) == ["a"]
+    with pytest.raises(NotFound, match="space two"):
+        lake.fetch("two", ["a"])
+
+
+def test_missing_names_each_absent_text_once(lake: VectorLake) -> None:
+    lake.put_part("part", ["b"], vectors(0.2))
+    assert lake.missing("space", ["c", "b", "a", "c"]) == ["c", "a"]
+
+
+def test_a_part_whose_writer_died_before_indexing_is_adopted(
+    lake: VectorLake, database: Database, tmp_path: Path
+) -> None:
+    class Dies(VectorLake):
+        def _index_part(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Dies(database, str(tmp_path / "lake")).put_part("part", ["a"], vectors(0.4))
+    assert lake.missing("space", ["a"]) == ["a"]
+    assert lake.adopt_orphans("space") == 1
+    assert lake.adopt_orphans("space") == 0
+    assert lake.fetch("space", ["a"]).values[0, 0] == np.float32(0.4)
+
+
+def test_adopting_a_part_that_is_not_there_says_so(lake: VectorLake) -> None:
+    assert lake.adopt_part("space", "nothing") is None
+
+
+def test_thousands_of_hashes_are_found_in_one_call(lake: VectorLake) -> None:
+    names = [f"text-{number}" for number in range(2_500)]
+    lake.put_part("part", names, Vectors("space", np.ones((2_500, 2), np.float32)))
+    assert lake.fetch("space", names).values.shape == (2_500, 2)
