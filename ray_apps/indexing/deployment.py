@@ -31,7 +31,13 @@ class IndexingDeployment:
         owner = f"{socket.gethostname()}:{os.getpid()}"
         lake = VectorLake(database, settings.lake_uri)
         fresh = FreshTail(database, lake, embedder_of(settings), owner, bulk_grace_s=settings.bulk_grace_s)
-        threading.Thread(target=fresh.run, args=(_EMBED_EVERY_S,), name="fresh-tail", daemon=True).start()
+        self._fresh = threading.Thread(target=fresh.run, args=(_EMBED_EVERY_S,), name="fresh-tail", daemon=True)
+        self._fresh.start()
+
+    async def check_health(self) -> None:
+        """Asked by Serve; a replica that no longer embeds is replaced."""
+        if not self._fresh.is_alive():
+            raise RuntimeError("the fresh tail's thread has ended")
 
     async def put(self, raw: RawDocument) -> Accepted:
         """Accept an upsert; raises `InvalidInput`."""

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from include.quarry.embedding.micro_batch import MicroBatcher
 from ray import serve
 from starlette.types import ASGIApp
 
 from include.quarry.catalog.database import Database
+from include.quarry.embedding.micro_batch import MicroBatcher
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.lake.vectors import VectorLake
@@ -36,7 +36,8 @@ class RetrievalDeployment:
         self._indexes = ResidentIndexes(
             database, lake, Path(self._scratch.name), _encoder_of(settings), settings.follow_interval_s
         )
-        threading.Thread(target=self._indexes.follow, name="follower", daemon=True).start()
+        self._follower = threading.Thread(target=self._indexes.follow, name="follower", daemon=True)
+        self._follower.start()
 
     async def retrieve(self, corpus: str, query: str, top_k: int, scope: Scope) -> Retrieval:
         """Hits of one index version; raises `NotFound` when the corpus has none."""
@@ -48,12 +49,18 @@ class RetrievalDeployment:
         retriever = await self._retriever(corpus)
         return 0 if retriever.serving is None else retriever.serving.index.watermark
 
+    async def check_health(self) -> None:
+        """Asked by Serve; a replica that no longer follows the log is replaced."""
+        if not self._follower.is_alive():
+            raise RuntimeError("the follower thread has ended")
+
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP side, built in the replica."""
         return build_http_app([retrieval_routes(self.retrieve)], max_document_bytes=self._settings.max_document_bytes)
 
     async def _retriever(self, corpus: str) -> Retriever:
-        return self._indexes.find(corpus) or await asyncio.to_thread(self._indexes.load, corpus)
+        retriever = self._indexes.find(corpus)
+        return await asyncio.to_thread(self._indexes.load, corpus) if retriever is None else retriever
 
 
 def _encoder_of(settings: Settings) -> Callable[[EmbeddingSpec], QueryEncoder]:
@@ -61,6 +68,7 @@ def _encoder_of(settings: Settings) -> Callable[[EmbeddingSpec], QueryEncoder]:
 
     @cache
     def encoder(spec: EmbeddingSpec) -> QueryEncoder:
-        return MicroBatcher(engine(spec))
+        batcher: QueryEncoder = MicroBatcher(engine(spec))
+        return batcher
 
     return encoder

@@ -1,6 +1,7 @@
 """The FastAPI application: routers over ports, with the same limits and the same problem bodies everywhere."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,7 +12,7 @@ from include.quarry.gateway.schema import Problem
 
 _BASE64_GROWTH = 4 / 3
 _ENVELOPE_BYTES = 64 * 1024
-_PROBLEMS = {"4XX": {"model": Problem}, "503": {"model": Problem}}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": {"model": Problem}, "503": {"model": Problem}}
 
 
 def build_http_app(routers: Sequence[APIRouter], *, max_document_bytes: int) -> ASGIApp:

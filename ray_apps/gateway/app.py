@@ -1,0 +1,23 @@
+"""The application at /: the gateway, with the indexing and generation deployments behind it."""
+
+from typing import cast
+
+from pydantic import BaseModel
+from ray.serve import Application
+
+from include.quarry.settings import load_settings
+from ray_apps.gateway.deployment import GatewayDeployment
+from ray_apps.generation.deployment import GenerationDeployment
+from ray_apps.indexing.deployment import IndexingDeployment
+
+
+class GatewayApp(BaseModel):
+    """Arguments of the application; scaling is set in the Serve config."""
+
+
+def build_app(_arguments: GatewayApp) -> Application:
+    """Called by Serve with the `args` of its config."""
+    settings = load_settings()
+    indexing = IndexingDeployment.bind(settings)  # type: ignore[attr-defined]
+    generation = GenerationDeployment.bind(settings)  # type: ignore[attr-defined]
+    return cast(Application, GatewayDeployment.bind(settings, indexing, generation))  # type: ignore[attr-defined]

@@ -1,0 +1,100 @@
+"""The gateway: the HTTP ingress for everything but plain retrieval, which has a front door of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from ray import serve
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
+from starlette.types import ASGIApp
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.log import Accepted
+from include.quarry.errors import NotFound, Unavailable
+from include.quarry.gateway.answer_routes import answer_routes
+from include.quarry.gateway.application import build_http_app
+from include.quarry.gateway.document_routes import document_routes
+from include.quarry.gateway.retrieval_routes import retrieval_routes
+from include.quarry.gateway.status_routes import status_routes
+from include.quarry.generation.answering import AnswerEvent
+from include.quarry.generation.protocol import Tier
+from include.quarry.records import DocumentKey, Hit, RawDocument, Scope
+from include.quarry.retrieval.retriever import Retrieval
+from include.quarry.routing.status import corpus_status
+from include.quarry.settings import Settings
+from ray_apps.gateway.remote import unwrapped
+
+_READY_TIMEOUT_S = 5.0
+
+
+@serve.deployment(name="Gateway")
+@serve.ingress()
+class GatewayDeployment:
+    """Holds no state: routes of the library over handles to the other deployments."""
+
+    def __init__(self, settings: Settings, indexing: DeploymentHandle[Any], generation: DeploymentHandle[Any]) -> None:
+        self._settings = settings
+        self._database = Database(settings.catalog_url)
+        self._indexing = indexing
+        self._generation = generation.options(stream=True)
+        self._retrieval = serve.get_deployment_handle("Retrieval", app_name="retrieval")
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        """The HTTP side, built in the replica. /v1/retrieve is here for the OpenAPI page; its own prefix wins."""
+        routers = (
+            document_routes(self),
+            retrieval_routes(self.retrieve),
+            answer_routes(self.retrieve, self.answer),
+            status_routes(self.status, self.ready),
+        )
+        return build_http_app(routers, max_document_bytes=self._settings.max_document_bytes)
+
+    async def put(self, raw: RawDocument) -> Accepted:
+        """Accept an upsert; raises `InvalidInput`."""
+        with unwrapped():
+            accepted: Accepted = await self._indexing.put.remote(raw)
+        return accepted
+
+    async def get(self, key: DocumentKey) -> dict[str, Any] | None:
+        """The fields of the present document, or None."""
+        with unwrapped():
+            found: dict[str, Any] | None = await self._indexing.get.remote(key)
+        return found
+
+    async def delete(self, key: DocumentKey) -> Accepted | None:
+        """Accept a delete; None when there was never such a document."""
+        with unwrapped():
+            accepted: Accepted | None = await self._indexing.delete.remote(key)
+        return accepted
+
+    async def retrieve(self, corpus: str, query: str, top_k: int, scope: Scope) -> Retrieval:
+        """Hits of one index version."""
+        with unwrapped():
+            found: Retrieval = await self._retrieval.retrieve.remote(corpus, query, top_k, scope)
+        return found
+
+    async def answer(self, question: str, hits: list[Hit], tier: Tier) -> AsyncIterator[AnswerEvent]:
+        """Verified sentences as they are completed, then the whole answer."""
+        with unwrapped():
+            events = cast(AsyncIterator[AnswerEvent], self._generation.answer.remote(question, hits, tier))
+            async for event in events:
+                yield event
+
+    async def status(self, corpus: str) -> dict[str, Any]:
+        """Where a corpus stands."""
+        watermark: int | None
+        try:
+            with unwrapped():
+                watermark = await self._retrieval.watermark.remote(corpus)
+        except (NotFound, Unavailable):
+            watermark = None
+        return await asyncio.to_thread(corpus_status, self._database, corpus, watermark)
+
+    async def ready(self) -> None:
+        """Raise `Unavailable` unless the parts behind this one answer."""
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                await asyncio.gather(self._indexing.check_health.remote(), self._retrieval.check_health.remote())
+        except (TimeoutError, RayServeException) as error:
+            raise Unavailable(f"a part is not ready ({type(error).__name__}); try again shortly") from error

@@ -1,0 +1,25 @@
+"""The generation deployment: the tiers' models, and the check that every sentence has its passage."""
+
+from collections.abc import AsyncIterator
+
+from ray import serve
+
+from include.quarry.generation.answering import Answerer, AnswerEvent
+from include.quarry.generation.prompt import PromptTemplate
+from include.quarry.generation.protocol import Tier
+from include.quarry.records import Hit
+from include.quarry.settings import Settings
+from ray_apps.generation.tiers import load_tiers
+
+
+@serve.deployment(name="Generation")
+class GenerationDeployment:
+    """`answer` over a handle, as a stream."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._answerer = Answerer(load_tiers(settings), PromptTemplate.load())
+
+    async def answer(self, question: str, hits: list[Hit], tier: Tier) -> AsyncIterator[AnswerEvent]:
+        """Verified sentences as they are completed, then the whole answer."""
+        async for event in self._answerer.answer(question, hits, tier):
+            yield event
