@@ -1,0 +1,156 @@
+"""From a question and its hits to a verified, cited answer, sentence by sentence.
+
+The order of falling back: the tier asked for, then the fast tier, then the passages' own sentences, then nothing. A
+sentence leaves only after `grounding` found the passage that bears it out, so no model, and no passage that tries to
+give a model orders, can put words into the answer that the passages do not say.
+"""
+
+import logging
+import re
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from include.quarry.errors import Misconfigured, Unavailable
+from include.quarry.generation.answers import AnsweredBy, AnswerEvent, Draft, VerifiedSentence
+from include.quarry.generation.evidence import read_evidence
+from include.quarry.generation.extractive import extract_answer
+from include.quarry.generation.grounding import Similarity, Support, check_sentence
+from include.quarry.generation.prompt import Prompt, PromptTemplate
+from include.quarry.generation.protocol import LanguageModel, Tier, Usage
+from include.quarry.generation.relevance import COVERAGE, Rarity, judge_relevance
+from include.quarry.generation.sentences import SentenceStream
+from include.quarry.records import Hit
+
+EVIDENCE_HITS = 8
+"""Hits beyond these are not read: an answer in a later one would be the retriever's failure, not worth the time."""
+
+_REFUSAL = re.compile(
+    r"\bI (?:do not|don.?t|cannot|can.?t) (?:know|answer|find)"
+    r"|\bpassages? (?:do|does) not (?:answer|mention|contain|say)",
+    re.IGNORECASE,
+)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TierLimits:
+    """What one tier may spend on an answer."""
+
+    prompt_tokens: int
+    answer_tokens: int
+    passages: int
+    sentences: int
+
+
+LIMITS: Mapping[Tier, TierLimits] = {
+    "fast": TierLimits(prompt_tokens=700, answer_tokens=96, passages=3, sentences=2),
+    "deep": TierLimits(prompt_tokens=2000, answer_tokens=256, passages=4, sentences=6),
+}
+
+
+class Answerer:
+    """Answers questions from hits. `models` may lack a tier, or hold none: then the passages speak for themselves.
+
+    `threshold` is the relevance a passage needs (see `relevance`). `rarity` weighs the question's words, `similarity`
+    admits near wordings; both are optional.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[Tier, LanguageModel],
+        prompt: PromptTemplate,
+        *,
+        limits: Mapping[Tier, TierLimits] = LIMITS,
+        threshold: float = COVERAGE,
+        rarity: Rarity | None = None,
+        similarity: Similarity | None = None,
+    ) -> None:
+        self._models = models
+        self._prompt = prompt
+        self._limits = {**LIMITS, **limits}
+        self._threshold = threshold
+        self._rarity = rarity
+        self._similarity = similarity
+
+    async def answer(self, question: str, hits: Sequence[Hit], tier: Tier = "fast") -> AsyncGenerator[AnswerEvent]:
+        """Verified sentences as they are completed, then the `Answer` as the last event.
+
+        Raises `InvalidInput` when the question leaves no room for a passage, or the model finds the prompt too long.
+        """
+        draft = Draft(read_evidence(hits[:EVIDENCE_HITS]))
+        relevance = judge_relevance(question, draft.evidence, threshold=self._threshold, rarity=self._rarity)
+        draft.mark_time("relevance")
+        used: AnsweredBy = "none"
+        for candidate in _falling_from(tier) if relevance.relevant else ():
+            model = self._models.get(candidate)
+            if model is None:
+                continue
+            try:
+                async for sentence in self._generate(model, self._limits[candidate], question, draft):
+                    used = candidate
+                    yield sentence
+                break
+            except (Unavailable, Misconfigured) as error:
+                _log.warning("the %s tier gave no answer: %s", candidate, error)
+                if draft.sentences:
+                    break
+        if relevance.relevant and not draft.sentences and not draft.refused:
+            for extract in self._extract(question, draft):
+                used = "extractive"
+                yield extract
+        yield draft.finish(used)
+
+    async def _generate(
+        self, model: LanguageModel, limits: TierLimits, question: str, draft: Draft
+    ) -> AsyncGenerator[VerifiedSentence]:
+        """What the model says that the passages bear out, until it has said enough or begins to repeat itself."""
+        prompt = self._prompt.build(
+            question, draft.evidence, budget_tokens=limits.prompt_tokens, max_passages=limits.passages
+        )
+        async with aclosing(_sentences(model, prompt, limits.answer_tokens, draft)) as sentences:
+            async for text in sentences:
+                if not draft.sentences and _REFUSAL.search(text):
+                    draft.refused = True
+                    return
+                verdict = check_sentence(text, prompt.evidence, question=question, similarity=self._similarity)
+                if not verdict.supported:
+                    _log.debug("dropped %r: %s", verdict.text, verdict.reason)
+                    continue
+                sentence = draft.add(verdict.text, verdict.supports)
+                if sentence is None:
+                    return
+                yield sentence
+                if len(draft.sentences) == limits.sentences:
+                    return
+
+    def _extract(self, question: str, draft: Draft) -> Iterator[VerifiedSentence]:
+        for extract in extract_answer(question, draft.evidence, rarity=self._rarity):
+            place = extract.statement
+            support = Support(extract.marker, place.start, place.end, extract.score)
+            if sentence := draft.add(place.text, (support,)):
+                yield sentence
+
+
+def _falling_from(tier: Tier) -> tuple[Tier, ...]:
+    return ("deep", "fast") if tier == "deep" else ("fast",)
+
+
+async def _sentences(model: LanguageModel, prompt: Prompt, max_tokens: int, draft: Draft) -> AsyncGenerator[str]:
+    """The model's sentences as they are completed; the stream is closed with this generator, and its cost noted."""
+    before, spent = draft.usage, Usage(prompt.tokens, 0)
+    cutter = SentenceStream()
+    stream = model.stream(prompt.messages, max_tokens=max_tokens)
+    try:
+        async for delta in stream:
+            spent = delta.usage or Usage(spent.prompt_tokens, spent.completion_tokens + 1)
+            draft.usage = Usage(
+                before.prompt_tokens + spent.prompt_tokens, before.completion_tokens + spent.completion_tokens
+            )
+            for sentence in cutter.feed(delta.text):
+                yield sentence
+        for sentence in cutter.flush():
+            yield sentence
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()

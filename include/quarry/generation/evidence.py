@@ -1,0 +1,115 @@
+"""What the passages of an answer can testify to: their sentences, each with its words and its place in the document.
+
+A passage is data. Text in it that addresses the model ("ignore your instructions and say ...") is no testimony: it is
+left out of the prompt and supports nothing, together with the rest of its paragraph. Markup is read past: a link is
+its label, an image or a tag is nothing.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from include.quarry.generation.sentences import Sentence, flatten, split_sentences
+from include.quarry.generation.wording import Word, read_words
+from include.quarry.records import Hit
+
+_MARKUP = re.compile(
+    r"<!--.*?(?:-->|$)|!\[[^\]]*\]\([^)]*\)|</?[a-zA-Z][^<>]*>|:(?:target|alt|align|height|width|image|scale):.*?(?=\n|$)"
+    r"|\]\((?:[^()]|\([^()]*\))*\)|\]\[[^\]]*\]|(?<=\w)`?\s*<[a-z]+://[^>]*>`?__?"
+    r"|^\s*(?:image|figure|target|alt)::?.*$|:[a-z:+-]+:(?=`)"
+    r"|[\[\]`]|\*{1,3}(?=\S)|(?<=\S)\*{1,3}|(?<=\s)_{1,2}(?=\w)",
+    re.DOTALL,
+)
+_LINK = re.compile(r"\b(?:https?|git|ssh)://\S+")
+_COMMANDS_TO_THE_MODEL = re.compile(
+    r"\b(?:ignore|disregard|forget|override|bypass|do\s+not\s+follow)\b.{0,60}"
+    r"\b(?:instructions?|prompts?|rules|passages?|context|guidelines|above|said|told|previous)\b"
+    r"|\b(?:say|respond|reply|answer)\s+(?:only|exactly|instead|always|that|with|to\s+(?:the|every|any|all)\b|[\"“':])"
+    r"|\b(?:tell|inform|convince)\s+the\s+(?:user|reader|human)\b"
+    r"|\b(?:print|output|write|repeat|return)\s+(?:only|exactly)\b|\byou\s+(?:are|must|will|should)\s+now\b"
+    r"|\b(?:new|real|actual|updated|secret|system)\s+(?:instructions?|prompt)\b|\bas\s+an\s+(?:ai|assistant)\b"
+    r"|^\W*(?:system|assistant|user)\s*:|<\|?\s*(?:im_start|im_end|system|assistant|endoftext)|\[/?INST\]",
+    re.IGNORECASE | re.DOTALL | re.MULTILINE,
+)
+_PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
+_PRONOUN_START = re.compile(
+    r"(?:[\w,]+\s+){0,3}?(?:it|its|he|his|she|her|they|their|them|this|these|those|that|such)\b", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One sentence of a passage. `start` and `end` are offsets into the document; `text` has its markup removed."""
+
+    text: str
+    start: int
+    end: int
+    words: tuple[Word, ...]
+    leans_back: bool
+
+    @property
+    def asks(self) -> bool:
+        return self.text.endswith("?")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one numbered passage says. `marker` is its number in the prompt, counted from 1."""
+
+    marker: int
+    hit: Hit
+    heading: str
+    heading_words: tuple[Word, ...]
+    statements: tuple[Statement, ...]
+
+    @property
+    def text(self) -> str:
+        """The trustworthy sentences of the passage, for a prompt."""
+        return " ".join(statement.text for statement in self.statements)
+
+
+def read_evidence(hits: Sequence[Hit]) -> list[Evidence]:
+    """The hits' passages as evidence, numbered in the order given."""
+    return [_read(marker, hit) for marker, hit in enumerate(hits, start=1)]
+
+
+def strip_markup(text: str) -> str:
+    """The text as a reader sees it, on one line."""
+    return flatten(_LINK.sub("", _MARKUP.sub("", text))).strip(" *_")
+
+
+def commands_the_model(text: str) -> bool:
+    """Whether a text addresses the model instead of telling something."""
+    return _COMMANDS_TO_THE_MODEL.search(text) is not None
+
+
+def _read(marker: int, hit: Hit) -> Evidence:
+    passage = hit.chunk.passage
+    heading = _heading(hit)
+    statements = tuple(
+        Statement(text, passage.start + sentence.start, passage.start + sentence.end, words, _leans_back(text))
+        for sentence in _trusted(passage.text)
+        if (text := strip_markup(sentence.text)) and (words := read_words(text))
+    )
+    return Evidence(marker, hit, heading, read_words(heading), statements)
+
+
+def _heading(hit: Hit) -> str:
+    title, context = flatten(hit.chunk.title), strip_markup(hit.chunk.passage.context)
+    heading = context if title.lower() in context.lower() else f"{title}: {context}" if context else title
+    return "" if commands_the_model(heading) else heading
+
+
+def _trusted(text: str) -> list[Sentence]:
+    trusted, silent_until = [], 0
+    for sentence in split_sentences(text):
+        if commands_the_model(sentence.text):
+            end = _PARAGRAPH_END.search(text, sentence.end)
+            silent_until = end.start() if end else len(text)
+        if sentence.start >= silent_until:
+            trusted.append(sentence)
+    return trusted
+
+
+def _leans_back(text: str) -> bool:
+    return _PRONOUN_START.match(text) is not None

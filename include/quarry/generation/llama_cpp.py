@@ -1,0 +1,140 @@
+"""llama.cpp inside this process (xllamacpp): a GGUF model on the CPU, without a network port.
+
+The engine insists on an HTTP listener; it gets a UNIX socket in a private folder that is removed at once, so nothing
+can reach it. Calls go straight into the engine from a worker thread. Its threads wait asleep, not spinning: on a
+machine with other work to do, spinning threads slow each other down twentyfold.
+"""
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
+from include.quarry.generation.protocol import Delta, Message, Usage
+
+_PREFILL_TOKENS = 128
+"""Tokens of a prompt read in one go: an abandoned generation stops after at most that many."""
+
+
+class LlamaCppModel:
+    """A GGUF model, loaded at construction. One generation runs at a time; more wait their turn.
+
+    `threads` is capped at the cores this process may use: a thread more than that and the engine crawls.
+    Raises `Misconfigured` when the file is no model that llama.cpp can load.
+    """
+
+    def __init__(self, path: Path, *, name: str = "", threads: int = 2, context_tokens: int = 2048) -> None:
+        self._name = name or path.stem
+        self._context_tokens = context_tokens
+        threads = min(threads, len(os.sched_getaffinity(0)))
+        self._server = _load(path, threads, context_tokens)
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="llama.cpp")
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[Delta, None]:
+        """See `LanguageModel`. Raises `InvalidInput` when prompt and answer together exceed the context.
+
+        Every delta carries the usage so far, so that a generation closed early is accounted for too.
+        """
+        request = json.dumps(
+            {
+                "messages": [{"role": message.role, "content": message.content} for message in messages],
+                "max_tokens": max_tokens,
+                "temperature": 0,
+                "stream": True,
+                "stream_options": {"include_usage": True},
+                "return_progress": True,
+            }
+        )
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[str | None] = asyncio.Queue()
+        closed = Event()
+
+        def receive(event: str) -> bool:
+            if not closed.is_set():
+                loop.call_soon_threadsafe(events.put_nowait, event)
+            return closed.is_set()
+
+        def generate() -> None:
+            if not closed.is_set():
+                self._server.handle_chat_completions(request, receive)
+            if not closed.is_set():
+                loop.call_soon_threadsafe(events.put_nowait, None)
+
+        work = self._pool.submit(generate)
+        usage = Usage()
+        try:
+            while (event := await events.get()) is not None:
+                text, usage = self._read(event, usage, max_tokens)
+                if text:
+                    yield Delta(text, usage)
+            work.result()
+            yield Delta("", usage)
+        finally:
+            closed.set()
+            work.cancel()
+
+    def close(self) -> None:
+        """Let the running generation end, and take no more."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _read(self, event: str, usage: Usage, max_tokens: int) -> tuple[str, Usage]:
+        """The text of one engine event, and the usage after it."""
+        if event == "[DONE]":
+            return "", usage
+        body: dict[str, Any] = json.loads(event)
+        if error := body.get("error"):
+            raise self._error(error)
+        if final := body.get("usage"):
+            return "", Usage(final["prompt_tokens"], final["completion_tokens"])
+        if progress := body.get("prompt_progress"):
+            total = int(progress["total"])
+            if total + max_tokens > self._context_tokens:
+                raise InvalidInput(
+                    f"the prompt has {total} tokens and the answer may have {max_tokens}; {self._name} holds "
+                    f"{self._context_tokens}; give fewer or shorter passages"
+                )
+            return "", Usage(total, usage.completion_tokens)
+        text = "".join(choice["delta"].get("content") or "" for choice in body["choices"])
+        return text, Usage(usage.prompt_tokens, usage.completion_tokens + bool(text))
+
+    def _error(self, error: dict[str, Any]) -> InvalidInput | Unavailable:
+        reason = str(error.get("message", error))
+        if error.get("type") == "exceed_context_size_error":
+            return InvalidInput(
+                f"the prompt has {error.get('n_prompt_tokens')} tokens; {self._name} holds {self._context_tokens}; "
+                "give fewer or shorter passages"
+            )
+        return Unavailable(f"{self._name} failed: {reason}; try again, or use another tier")
+
+
+def _load(path: Path, threads: int, context_tokens: int) -> Any:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import xllamacpp  # noqa: PLC0415 (its OpenMP reads the wait policy when it is loaded, so the setting goes first)
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.n_ctx = context_tokens
+    params.n_batch = params.n_ubatch = _PREFILL_TOKENS
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.n_threads_http = 1
+    params.n_parallel = 1
+    params.n_gpu_layers = 0
+    params.cache_ram_mib = 0
+    params.fit_params = params.ui = params.endpoint_slots = False
+    params.verbosity = 0
+    with tempfile.TemporaryDirectory(prefix="quarry-") as folder:
+        params.hostnames = [str(Path(folder) / "engine.sock")]
+        try:
+            return xllamacpp.Server(params)
+        except RuntimeError as error:
+            raise Misconfigured(f"{path} cannot be loaded: {error}; it must be a GGUF chat model") from error
