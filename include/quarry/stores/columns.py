@@ -60,6 +60,10 @@ class Field:
         code = self._values.get(value)
         return np.zeros(count, bool) if code is None else np.asarray(self.codes.view(count) == code)
 
+    def take(self, rows: Rows, count: int) -> Self:
+        """A field of its own with these of the first `count` rows."""
+        return type(self)(self.codes.view(count)[rows], dict(self._values))
+
     def to_arrow(self, rows: Rows, count: int) -> pa.Array:
         codes = self.codes.view(count)[rows]
         values = pa.array(list(self._values), pa.large_string())
@@ -91,7 +95,7 @@ class Columns:
     def append(self, chunks: Sequence[Chunk]) -> None:
         """One row a chunk."""
         rows = [{_TENANT: chunk.key.tenant} | _prefixed(fields(chunk)) for chunk in chunks]
-        for name in {name for row in rows for name in row} - self._fields.keys():
+        for name in sorted({name for row in rows for name in row} - self._fields.keys()):
             self._fields[name] = Field(np.full(len(self), _ABSENT, np.int32), {})
         for name, field in self._fields.items():
             field.append([row.get(name) for row in rows])
@@ -115,6 +119,14 @@ class Columns:
             field = self._fields.get(name)
             mask &= field.equals(value, count) if field else np.zeros(count, bool)
         return mask
+
+    def take(self, rows: Rows) -> Self:
+        """Columns of their own with these rows; the first ones, loaded from a snapshot, must all be among them."""
+        count, first = len(self), len(self._first_ids)
+        named = {name: field.take(rows, count) for name, field in self._fields.items()}
+        taken = type(self)(self._first_ids, self._versions.view(count)[rows], named)
+        taken._later_ids = self.ids(rows[first:])
+        return taken
 
     def write(self, path: Path, rows: Rows, count: int) -> None:
         """An Arrow file of these rows, in this order."""

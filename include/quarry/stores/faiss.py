@@ -9,105 +9,26 @@ parallelises over queries only, and they are searched one by one.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Self
 
-import faiss as _faiss
 import numpy as np
 
 from include.quarry.errors import IncompleteIndex
 from include.quarry.records import DocumentUpdate, Float32, Scope, Scored, Vectors
 from include.quarry.specs import StoreSpec
 from include.quarry.stores import graph
-from include.quarry.stores.columns import Columns, Growing, Mask, Rows
+from include.quarry.stores.columns import Columns, Growing, Rows
 from include.quarry.stores.ledger import Ledger, closed_up, read_placements, write_placements
+from include.quarry.stores.scan import Selection, State
 from include.quarry.stores.snapshot import read_manifest, writing
 from include.quarry.stores.updates import best, check_chunks, check_k, check_space, check_vectors, score
 
-faiss: Any = _faiss  # its type stubs lack most of what SWIG exports
-
 _KIND = "faiss-store"
 _BLOCK = 65_536
-_CACHED_SCOPES = 32
-_SPARSE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Selection:
-    """The live rows of one scope. `rows` lists them where they are few; `mask` is None where they are all rows."""
-
-    count: int
-    mask: Mask | None
-    rows: Rows | None
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What a search sees: rows `[0, first)` are the snapshot, `[first, count)` the tail."""
-
-    columns: Columns
-    snapshot: Float32
-    tail: Float32
-    index: Any | None
-    alive: Mask
-    scopes: dict[tuple[str, frozenset[tuple[str, str]]], _Selection] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        return len(self.alive)
-
-    @property
-    def first(self) -> int:
-        return len(self.snapshot)
-
-    def select(self, scope: Scope) -> _Selection:
-        """The rows of a scope, remembered until the state changes."""
-        key = scope.tenant, frozenset(scope.filters.items())
-        selection = self.scopes.get(key)
-        if selection is None:
-            mask = self.alive & self.columns.mask(scope, self.count)
-            count = int(np.count_nonzero(mask))
-            rows = np.flatnonzero(mask) if count * _SPARSE < self.count else None
-            selection = _Selection(count, None if count == self.count else mask, rows)
-            if len(self.scopes) >= _CACHED_SCOPES:
-                self.scopes.clear()
-            self.scopes[key] = selection
-        return selection
-
-    def scan(self, query: Float32, k: int, selection: _Selection, start: int = 0) -> Rows:
-        """Of the selected rows from `start` on, those that may be among the `k` best: a superset, ties included."""
-        rows = selection.rows
-        if rows is not None:
-            rows = rows[np.searchsorted(rows, start) :]
-            scores = self._score_rows(query, rows)
-        else:
-            scores = np.empty(self.count - start, np.float32)
-            split = max(0, self.first - start)
-            _inner_products(query, self.snapshot[start:], scores[:split])
-            _inner_products(query, self.tail[max(0, start - self.first) :], scores[split:])
-            if selection.mask is not None:
-                scores[~selection.mask[start:]] = -np.inf
-        near = _near_best(scores, k, rounding=2 * len(query) * 2.0**-24)
-        return near + start if rows is None else rows[near]
-
-    def vectors(self, rows: Rows) -> Float32:
-        """Full vectors `[len(rows), d]`."""
-        if not self.first or not len(self.tail):
-            return self.snapshot[rows] if self.first else self.tail[rows]
-        late = rows >= self.first
-        gathered = np.empty((len(rows), self.snapshot.shape[1]), np.float32)
-        gathered[~late] = self.snapshot[rows[~late]]
-        gathered[late] = self.tail[rows[late] - self.first]
-        return gathered
-
-    def _score_rows(self, query: Float32, rows: Rows) -> Float32:
-        scores = np.empty(len(rows), np.float32)
-        split = int(np.searchsorted(rows, self.first))
-        _inner_products_at(query, self.snapshot, rows[:split], scores[:split])
-        _inner_products_at(query, self.tail, rows[split:] - self.first, scores[split:])
-        return scores
+_DEAD_ROWS = 4096
 
 
 class FaissStore:
@@ -125,7 +46,7 @@ class FaissStore:
         self._ledger = Ledger()
         self._tail = Growing(np.empty((0, dimensions), np.float32))
         nothing = np.empty((0, dimensions), np.float32)
-        self._state = _State(Columns.empty(), nothing, nothing, None, np.empty(0, bool))
+        self._state = State(Columns.empty(), nothing, nothing, None, np.empty(0, bool))
         self._writer = Lock()
 
     def apply(self, updates: Sequence[DocumentUpdate]) -> None:
@@ -195,16 +116,26 @@ class FaissStore:
             start += len(update.chunks)
             if before:
                 alive[before.start : before.stop] = False
-        self._state = replace(state, tail=self._tail.view(len(alive) - state.first), alive=alive, scopes={})
+        state = replace(state, tail=self._tail.view(len(alive) - state.first), alive=alive, scopes={})
+        dead = len(state.tail) - int(np.count_nonzero(alive[state.first :]))
+        self._state = self._squeezed(state) if dead > max(_DEAD_ROWS, len(state.tail) // 2) else state
 
-    def _search(self, state: _State, query: Float32, k: int, scope: Scope) -> list[Scored]:
+    def _squeezed(self, state: State) -> State:
+        """The state without the tail's dead rows, so that a document changed all day costs no more than one."""
+        rows = np.concatenate([np.arange(state.first), state.first + np.flatnonzero(state.alive[state.first :])])
+        self._tail = Growing(state.tail[rows[state.first :] - state.first])
+        self._ledger.move(np.cumsum(np.isin(np.arange(state.count), rows)) - 1)
+        tail = self._tail.view(len(rows) - state.first)
+        return replace(state, columns=state.columns.take(rows), tail=tail, alive=state.alive[rows])
+
+    def _search(self, state: State, query: Float32, k: int, scope: Scope) -> list[Scored]:
         selection = state.select(scope)
         if not selection.count:
             return []
         rows = self._candidates(state, query, k, selection)
         return best(state.columns.ids(rows), score(state.vectors(rows), query), k)
 
-    def _candidates(self, state: _State, query: Float32, k: int, selection: _Selection) -> Rows:
+    def _candidates(self, state: State, query: Float32, k: int, selection: Selection) -> Rows:
         if state.index is None or selection.count <= self._limits.exact_rows:
             return state.scan(query, k, selection)
         mask = None if selection.mask is None else selection.mask[: state.first]
@@ -215,29 +146,7 @@ class FaissStore:
         return np.concatenate([proposed, state.scan(query, k, selection, start=state.first)])
 
 
-def _inner_products(query: Float32, vectors: Float32, scores: Float32) -> None:
-    """Fills `scores` `[n]` by FAISS's kernel, which releases the interpreter and starts no threads."""
-    if len(scores):
-        pointers = [faiss.swig_ptr(array) for array in (scores, query, vectors)]
-        faiss.fvec_inner_products_ny(*pointers, len(query), len(scores))
-
-
-def _inner_products_at(query: Float32, vectors: Float32, rows: Rows, scores: Float32) -> None:
-    """Like `_inner_products`, of some rows only."""
-    if len(rows):
-        pointers = [faiss.swig_ptr(array) for array in (scores, query, vectors, rows)]
-        faiss.fvec_inner_products_by_idx(*pointers, len(query), 1, len(rows))
-
-
-def _near_best(scores: Float32, k: int, rounding: float) -> Rows:
-    """Positions of the `k` best finite scores and of all others that rounding alone may keep from being among them."""
-    if k >= len(scores):
-        return np.flatnonzero(scores > -np.inf)
-    kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-    return np.flatnonzero((scores >= kth - rounding) & (scores > -np.inf))
-
-
-def _write_vectors(path: Path, state: _State, rows: Rows) -> Float32:
+def _write_vectors(path: Path, state: State, rows: Rows) -> Float32:
     """Writes the rows block by block, so that no second copy stands in memory; returns them mapped from disk."""
     shape = len(rows), state.snapshot.shape[1]
     if not len(rows):

@@ -5,7 +5,9 @@ from pathlib import Path
 from sys import intern
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from include.quarry.records import DocumentKey, DocumentUpdate
 from include.quarry.stores.updates import newest
@@ -34,6 +36,12 @@ class Ledger:
         before = self._placements.get(update.key)
         self._placements[update.key] = Placement(update.seq, start, start + len(update.chunks))
         return before
+
+    def move(self, rows: NDArray[np.int64]) -> None:
+        """Renumbers: what was row `i` is row `rows[i]` now. The rows of one document stay together."""
+        for key, (seq, start, stop) in self._placements.items():
+            moved = int(rows[start]) if stop > start else 0
+            self._placements[key] = Placement(seq, moved, moved + stop - start)
 
     def find(self, key: DocumentKey) -> Placement | None:
         """Where the document lies, if it was ever seen."""
