@@ -1,0 +1,38 @@
+"""Quantises a converted model to INT8. Reached only when the cache has no quantised model yet."""
+
+import logging
+from pathlib import Path
+
+import nncf
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from include.quarry.embedding.calibration import calibration_texts
+from include.quarry.embedding.text_encoder import TextEncoder
+
+_CALIBRATION_TEXTS = 300
+_CALIBRATION_TOKENS = 256
+
+
+def quantise(source: Path, target: Path, folder: Path) -> None:
+    """Write the OpenVINO model of file `source` to the file `target` with INT8 weights and activations.
+
+    Post-training quantisation: weights symmetric for each channel, activations asymmetric for each tensor after
+    SmoothQuant (arXiv 2211.10438), ranges measured on `calibration_texts`. `folder` holds the model's tokenizer.
+    """
+    nncf.set_log_level(logging.ERROR)
+    token_ids = TextEncoder(folder, _CALIBRATION_TOKENS).token_ids(calibration_texts(_CALIBRATION_TEXTS))
+    quantised = nncf.quantize(
+        ov.Core().read_model(source),
+        nncf.Dataset(token_ids, _sample),
+        preset=nncf.QuantizationPreset.MIXED,
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=_CALIBRATION_TEXTS,
+    )
+    ov.save_model(quantised, target, compress_to_fp16=False)
+
+
+def _sample(token_ids: list[int]) -> dict[str, NDArray[np.int64]]:
+    ids = np.array([token_ids], dtype=np.int64)
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
