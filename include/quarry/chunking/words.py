@@ -5,31 +5,34 @@ asking the tokenizer about the whole text.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from include.quarry.embedding.protocol import Tokenizer
 
 WORD = re.compile(r"[^ \t\r\n]+")  # `str.split` parts at more, and a tokenizer may not
-_LONGEST_REMEMBERED = 40
-_MOST_REMEMBERED = 200_000
+_MOST_REMEMBERED_CHARACTERS = 4_000_000
 _CHARACTERS_A_TOKEN = 4
 _LAST_STOP = re.compile(".*[\u3002\uff01\uff1f\uff1b\uff0c\u3001.!?;,/&=]", re.DOTALL)  # full-width stops, too
 
 
 class WordCounter:
-    """Counts tokens and remembers those of short words; thread-safe as far as its tokenizer is."""
+    """Counts tokens and remembers those of each word, within bounds; thread-safe if its tokenizer is."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._known: dict[str, int] = {}
+        self._known_characters = 0
 
     def tokens(self, text: str) -> int:
         """How many tokens the text has."""
-        return sum(map(self._count, WORD.findall(text)))
+        words = WORD.findall(text)
+        return sum(map(self._learn(words).__getitem__, words))
 
     def words(self, text: str) -> Iterator[tuple[int, int, int]]:
         """Start, end and number of tokens of each word."""
-        return ((match.start(), match.end(), self._count(match[0])) for match in WORD.finditer(text))
+        known = self._learn(WORD.findall(text))
+        return ((match.start(), match.end(), known[match[0]]) for match in WORD.finditer(text))
 
     def prefix(self, word: str, room: int) -> int:
         """How many characters of a word too long for `room` tokens to take, at a stop if there is one; at least one.
@@ -47,13 +50,17 @@ class WordCounter:
             size = size * 3 // 4
         return max(size, 1)
 
-    def _count(self, word: str) -> int:
-        known = self._known.get(word)
-        if known is not None:
-            return known
-        tokens = len(self._tokenizer.spans(word))
-        if len(word) <= _LONGEST_REMEMBERED:
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            self._known[word] = tokens
-        return tokens
+    def _learn(self, words: list[str]) -> dict[str, int]:
+        """What is known, with these words in it; all new ones go to the tokenizer at once, as one text."""
+        known = self._known
+        new = set(words).difference(known)
+        starts = [start for start, _ in self._tokenizer.spans(" ".join(new))] if new else []
+        begin = 0
+        for word in new:
+            end = begin + len(word)
+            known[word] = bisect_left(starts, end) - bisect_left(starts, begin)
+            begin = end + 1
+        self._known_characters += begin
+        if self._known_characters > _MOST_REMEMBERED_CHARACTERS:  # a new dictionary: other threads may read the old one
+            self._known, self._known_characters = {}, 0
+        return known
