@@ -26,7 +26,7 @@ from include.quarry.records import Chunk, DocumentUpdate, Scope, Scored
 from include.quarry.specs import LexicalSpec
 from include.quarry.stores.ledger import Ledger, read_placements, write_placements
 from include.quarry.stores.snapshot import read_manifest, writing
-from include.quarry.stores.updates import check_chunks, check_k, fields
+from include.quarry.stores.updates import best, check_chunks, check_k, fields
 
 _KIND = "tantivy-index"
 _ANALYSER = "quarry"
@@ -84,9 +84,8 @@ class TantivyIndex:
         if not words or not searcher.num_docs or scope.tenant not in self._tenants:
             return []
         hits = _with_ties(searcher, self._restricted(words, scope), k)
-        found = [Scored(searcher.doc(address)["chunk_id"][0], score) for score, address in hits]
-        found.sort(key=lambda hit: (-hit.score, hit.chunk_id))
-        return found[:k]
+        ids = (searcher.doc(address)["chunk_id"][0] for _, address in hits)
+        return best(ids, (score for score, _ in hits), k)
 
     def contents(self) -> Iterator[tuple[str, int]]:
         searcher = self._index.searcher()

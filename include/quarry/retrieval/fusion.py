@@ -1,6 +1,6 @@
 """Reciprocal rank fusion: one list out of several whose scores cannot be compared."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 RANK_CONSTANT = 60
@@ -25,11 +25,8 @@ def reciprocal_rank_fusion(lists: Mapping[str, Sequence[str]], k: int = RANK_CON
     for name in sorted(lists):
         for rank, chunk_id in enumerate(lists[name], 1):
             ranks.setdefault(chunk_id, {})[name] = rank
-    fused = [Fused(chunk_id, _score(own.values(), k), own) for chunk_id, own in ranks.items()]
-    fused.sort(key=lambda each: (-each.score, min(each.ranks.values()), each.chunk_id))
-    return fused
-
-
-def _score(ranks: Iterable[int], k: int) -> float:
-    """Summed from the smallest term up, so that equal sets of ranks give equal floats."""
-    return sum(1 / (k + rank) for rank in sorted(ranks, reverse=True))
+    # Ranks are summed in rising order, so that equal sets of ranks give equal floats and tie.
+    ordered = [(sorted(own.values()), chunk_id) for chunk_id, own in ranks.items()]
+    scored = [(-sum([1 / (k + rank) for rank in rising]), rising[0], chunk_id) for rising, chunk_id in ordered]
+    scored.sort()
+    return [Fused(chunk_id, -score, ranks[chunk_id]) for score, _, chunk_id in scored]

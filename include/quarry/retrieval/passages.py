@@ -33,6 +33,9 @@ _SCHEMA = pa.schema(
 )  # fmt: skip
 
 
+_CHUNK_ID, _DOC_VERSION = _SCHEMA.get_field_index("chunk_id"), _SCHEMA.get_field_index("doc_version")
+
+
 class PassageTable:
     """The present chunks of all documents. `apply`, `contents` and `save` promise what `VectorStore` promises."""
 
@@ -122,9 +125,9 @@ class PassageTable:
 
 
 class _Snapshot:
-    """The mapped part: `ids` `[n]` sorted bytes, `rows` `[n]` their rows in the batches."""
+    """The mapped part: `ids` `[n]` sorted bytes, `rows` `[n]` their rows, `batches` the columns of each batch."""
 
-    def __init__(self, ids: NDArray[np.bytes_], rows: NDArray[np.int64], batches: list[pa.RecordBatch]) -> None:
+    def __init__(self, ids: NDArray[np.bytes_], rows: NDArray[np.int64], batches: list[list[pa.Array]]) -> None:
         self._ids = ids
         self._rows = rows
         self._batches = batches
@@ -139,7 +142,7 @@ class _Snapshot:
     @classmethod
     def open(cls, folder: Path) -> Self:
         reader = pa.ipc.open_file(pa.memory_map(str(folder / "passages.arrow")))
-        batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        batches = [reader.get_batch(number).columns for number in range(reader.num_record_batches)]
         if not batches:
             return cls.empty()
         ids, rows = (np.asarray(np.load(folder / name, mmap_mode="r")) for name in ("ids.npy", "rows.npy"))
@@ -153,8 +156,8 @@ class _Snapshot:
         return int(self._rows[at]) if at < len(self._ids) and self._ids[at] == wanted else None
 
     def chunk(self, row: int) -> Chunk:
-        batch, offset = self._batches[row // _BATCH_ROWS], row % _BATCH_ROWS
-        values = [column[offset].as_py() for column in batch.columns]
+        offset = row % _BATCH_ROWS
+        values = [column[offset].as_py() for column in self._batches[row // _BATCH_ROWS]]
         chunk_id, corpus, tenant, doc_id, doc_version, ordinal, uri, title, *passage, metadata = values
         key = DocumentKey(corpus, tenant, doc_id)
         return Chunk(chunk_id, key, doc_version, ordinal, uri, title, Passage(*passage), dict(metadata))
@@ -162,8 +165,8 @@ class _Snapshot:
     def versions(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, int]]:
         """(chunk_id, doc_version) of each row."""
         for row in rows.tolist():
-            batch, offset = self._batches[row // _BATCH_ROWS], row % _BATCH_ROWS
-            yield batch["chunk_id"][offset].as_py(), batch["doc_version"][offset].as_py()
+            columns, offset = self._batches[row // _BATCH_ROWS], row % _BATCH_ROWS
+            yield columns[_CHUNK_ID][offset].as_py(), columns[_DOC_VERSION][offset].as_py()
 
 
 def _by_id(chunks: Iterable[Chunk]) -> dict[str, Chunk]:

@@ -10,15 +10,16 @@ from typing import Protocol
 from include.quarry.errors import ForeignVectors, InvalidInput, Unavailable
 from include.quarry.records import Float32, Hit, Scope, Vectors
 from include.quarry.retrieval.index import Index
+from include.quarry.specs import EmbeddingSpec
 from include.quarry.stores.updates import check_k
 
 
 class QueryEncoder(Protocol):
-    """Encodes one query; concurrent calls may share a batch."""
+    """Encodes one query; concurrent calls may share a batch. `embedding.micro_batch.MicroBatcher` is one."""
 
     @property
-    def fingerprint(self) -> str:
-        """The vector space it encodes into."""
+    def spec(self) -> EmbeddingSpec:
+        """The space of the vectors."""
         ...
 
     def encode(self, text: str) -> Awaitable[Float32]:
@@ -35,9 +36,9 @@ class Serving:
 
     def __post_init__(self) -> None:
         expected = self.index.spec.embedding.fingerprint
-        if self.encoder.fingerprint != expected:
+        if self.encoder.spec.fingerprint != expected:
             raise ForeignVectors(
-                f"the query encoder of space {self.encoder.fingerprint!r} cannot serve index version "
+                f"the query encoder of space {self.encoder.spec.fingerprint!r} cannot serve index version "
                 f"{self.index.version}, whose space is {expected!r}; pair it with an encoder of its own spec"
             )
 
@@ -83,7 +84,7 @@ class Retriever:
         vector = await serving.encoder.encode(query)
         encoded = perf_counter()
         watermark = serving.index.watermark
-        vectors = Vectors(serving.encoder.fingerprint, vector.reshape(1, -1))
+        vectors = Vectors(serving.encoder.spec.fingerprint, vector.reshape(1, -1))
         loop = asyncio.get_running_loop()
         hits = await loop.run_in_executor(self._threads, serving.index.search, query, vectors, top_k, scope)
         done = perf_counter()

@@ -133,7 +133,7 @@ class FaissStore:
         if not selection.count:
             return []
         rows = self._candidates(state, query, k, selection)
-        return best(state.columns.ids(rows), score(state.vectors(rows), query), k)
+        return best(state.columns.ids(rows), score(state.vectors(rows), query).tolist(), k)
 
     def _candidates(self, state: State, query: Float32, k: int, selection: Selection) -> Rows:
         if state.index is None or selection.count <= self._limits.exact_rows:

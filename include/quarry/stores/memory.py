@@ -46,7 +46,7 @@ class MemoryStore:
         seen = [(chunk, vector) for chunk, vector in self._rows() if in_scope(chunk, scope)]
         ids = [chunk.chunk_id for chunk, _ in seen]
         vectors = np.array([vector for _, vector in seen], np.float32).reshape(len(seen), self.dimensions)
-        return [best(ids, score(vectors, query), k) for query in queries.values]
+        return [best(ids, score(vectors, query).tolist(), k) for query in queries.values]
 
     def contents(self) -> Iterator[tuple[str, int]]:
         for chunk, _ in self._rows():

@@ -1,6 +1,6 @@
 """What every projection of the log asks of an update before it touches its state."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -86,8 +86,7 @@ def score(rows: Float32, query: Float32) -> Float32:
     return np.asarray(summed, dtype=np.float32)
 
 
-def best(ids: Sequence[str], scores: Float32, k: int) -> list[Scored]:
+def best(ids: Iterable[str], scores: Iterable[float], k: int) -> list[Scored]:
     """The `k` best by falling score, then by chunk_id."""
-    found = [Scored(chunk_id, value) for chunk_id, value in zip(ids, scores.tolist(), strict=True)]
-    found.sort(key=lambda hit: (-hit.score, hit.chunk_id))
-    return found[:k]
+    ranked = sorted((-score, chunk_id) for score, chunk_id in zip(scores, ids, strict=True))
+    return [Scored(chunk_id, -score) for score, chunk_id in ranked[:k]]

@@ -9,6 +9,7 @@ from include.quarry.errors import ForeignVectors, InvalidInput, Unavailable
 from include.quarry.records import Float32, Scope
 from include.quarry.retrieval.index import Index
 from include.quarry.retrieval.retriever import Retriever, Serving
+from include.quarry.specs import EmbeddingSpec
 
 T1 = Scope("t1")
 
@@ -16,8 +17,8 @@ T1 = Scope("t1")
 class Encoder:
     """Embeds by the test's words; waits for `gate` when there is one."""
 
-    def __init__(self, embed, fingerprint: str, gate: asyncio.Event | None = None) -> None:
-        self.fingerprint = fingerprint
+    def __init__(self, embed, spec: EmbeddingSpec, gate: asyncio.Event | None = None) -> None:
+        self.spec = spec
         self._embed = embed
         self._gate = gate
 
@@ -35,7 +36,7 @@ def index(spec, update, tmp_path: Path) -> Index:
 
 
 async def test_answers_with_version_watermark_and_timings(index: Index, vectors_of) -> None:
-    retriever = Retriever(Serving(Encoder(vectors_of, index.spec.embedding.fingerprint), index))
+    retriever = Retriever(Serving(Encoder(vectors_of, index.spec.embedding), index))
     retrieval = await retriever.retrieve("wing", top_k=1, scope=T1)
     assert [hit.chunk.chunk_id for hit in retrieval.hits] == ["t1/a/0"]
     assert (retrieval.index_version, retrieval.watermark) == ("v1", 2)
@@ -46,12 +47,11 @@ async def test_answers_with_version_watermark_and_timings(index: Index, vectors_
 
 async def test_a_running_query_finishes_on_the_version_it_began_with(index: Index, spec, vectors_of, tmp_path) -> None:
     gate = asyncio.Event()
-    fingerprint = spec.embedding.fingerprint
-    retriever = Retriever(Serving(Encoder(vectors_of, fingerprint, gate), index))
+    retriever = Retriever(Serving(Encoder(vectors_of, spec.embedding, gate), index))
     running = asyncio.create_task(retriever.retrieve("wing", top_k=1, scope=T1))
     await asyncio.sleep(0)
     empty = Index.create(spec, "v2", tmp_path / "v2")
-    retriever.serve(Serving(Encoder(vectors_of, fingerprint), empty))
+    retriever.serve(Serving(Encoder(vectors_of, spec.embedding), empty))
     assert (await retriever.retrieve("wing", top_k=1, scope=T1)).index_version == "v2"
     gate.set()
     retrieval = await running
@@ -60,14 +60,14 @@ async def test_a_running_query_finishes_on_the_version_it_began_with(index: Inde
 
 
 def test_an_encoder_of_another_space_cannot_serve_an_index(index: Index, vectors_of) -> None:
-    with pytest.raises(ForeignVectors, match="another"):
-        Serving(Encoder(vectors_of, "another"), index)
+    with pytest.raises(ForeignVectors, match="v1"):
+        Serving(Encoder(vectors_of, EmbeddingSpec(model="another")), index)
 
 
 async def test_refuses_before_an_index_is_there_and_refuses_empty_queries(index: Index, vectors_of) -> None:
     with pytest.raises(Unavailable):
         await Retriever().retrieve("wing", top_k=1, scope=T1)
-    retriever = Retriever(Serving(Encoder(vectors_of, index.spec.embedding.fingerprint), index))
+    retriever = Retriever(Serving(Encoder(vectors_of, index.spec.embedding), index))
     with pytest.raises(InvalidInput, match="empty"):
         await retriever.retrieve(" \n", top_k=1, scope=T1)
     with pytest.raises(InvalidInput):
