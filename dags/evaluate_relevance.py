@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from airflow.sdk import Param, task
-from quarry_dag import quarry_dag
+from quarry_dag import at, quarry_dag
 
 from include.quarry.settings import load_settings
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 with quarry_dag(
     __file__,
     doc=__doc__,
-    schedule="30 3 * * *",
+    schedule=at("30 3 * * *"),
     tags=["evaluation"],
     params={"suite": Param("environment", type="string", minLength=1, description="Suite: a name or a folder")},
 ) as dag:

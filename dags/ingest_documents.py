@@ -11,14 +11,14 @@ from dataclasses import asdict
 
 from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowSkipException
-from quarry_dag import CATALOG, name_param, quarry_dag
+from quarry_dag import CATALOG, at, name_param, quarry_dag
 
 from include.quarry.settings import load_settings
 
 with quarry_dag(
     __file__,
     doc=__doc__,
-    schedule="@hourly",
+    schedule=at("0 * * * *"),
     tags=["ingestion"],
     params={
         "folder": Param("", type="string", description="Folder to read; empty means the setting QUARRY_DOCS"),

@@ -6,8 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pendulum
-from airflow.sdk import DAG, Asset, Param
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param
 from failure_notice import notify_failure
 
 CATALOG = Asset("quarry://catalog/main")
@@ -27,15 +26,15 @@ def quarry_dag(
 ) -> DAG:
     """A Dag named after its file and explained by its docstring.
 
-    One run at a time and no catching up: a run looks at what is pending, so a missed one loses nothing. Tasks are
-    tried three times, end after two hours, and tell people when they have failed for good.
+    One run at a time and no catching up: a run looks at what is pending, so a missed one loses nothing. There is no
+    start date, because a backfill may reach back as far as it likes. Tasks are tried three times, end after two hours,
+    and tell people when they have failed for good.
     """
     return DAG(
         dag_id=Path(file).stem,
         doc_md=doc,
         description=(doc or "").strip().partition("\n")[0],
         schedule=schedule,
-        start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
@@ -52,6 +51,11 @@ def quarry_dag(
             "on_failure_callback": notify_failure,
         },
     )
+
+
+def at(cron: str) -> CronTriggerTimetable:
+    """Run at these times, UTC, and never at once for a time that has passed before the Dag was known."""
+    return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
 
 
 def name_param(default: str, description: str) -> Param:

@@ -11,11 +11,12 @@ A submission id is therefore an idempotency key, and `submit` may be repeated wi
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from include.quarry.errors import InvalidInput, Unavailable
+from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
 
 SUCCEEDED = "SUCCEEDED"
 TERMINAL = frozenset({SUCCEEDED, "FAILED", "STOPPED"})
@@ -41,12 +42,12 @@ class RayJob:
 class RayJobHook:
     """A client of one Ray cluster's job server; threads may share it.
 
-    `token` is the bearer token of a cluster started with `RAY_AUTH_MODE=token`; Ray's own variable is the default.
-    Every method raises `Unavailable` while the server does not answer.
+    `token` is the bearer token of a cluster with token authentication; by default it is looked up as Ray does. Every
+    method raises `Unavailable` while the server does not answer, and `Misconfigured` when it wants another token.
     """
 
     def __init__(self, address: str, *, token: str | None = None, timeout_s: float = 10.0) -> None:
-        token = os.environ.get("RAY_AUTH_TOKEN", "") if token is None else token
+        token = find_token() if token is None else token
         self._client = httpx.Client(
             base_url=address,
             timeout=timeout_s,
@@ -84,6 +85,7 @@ class RayJobHook:
         else:
             if response.is_success:
                 return
+            _demand_access(response)
             kind = InvalidInput if response.is_client_error else Unavailable
             refusal = kind(f"Ray refused the job {submission_id!r} ({response.status_code}): {_last_line(response)}")
         # The answer may have been lost after the job was accepted, and a duplicate is refused with a plain 400 or 500.
@@ -116,6 +118,7 @@ class RayJobHook:
             raise self._silence(error) from error
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
+        _demand_access(response)
         if not response.is_success:
             raise Unavailable(f"Ray answered {method} {path} with {response.status_code}: {_last_line(response)}")
         return response
@@ -124,6 +127,28 @@ class RayJobHook:
         return Unavailable(
             f"Ray's job server at {self._client.base_url} does not answer ({type(error).__name__}: {error}); "
             "is the cluster up, and is QUARRY_RAY_PORT its dashboard's port?"
+        )
+
+
+def find_token() -> str:
+    """The token that Ray's own clients would send, or nothing.
+
+    `ray start` turns authentication on by itself where it finds a token, even one that another cluster left in the
+    home folder (ray/_private/authentication/authentication_token_setup.py), so the same places are looked at here.
+    """
+    if os.environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
+        return ""
+    if token := os.environ.get("RAY_AUTH_TOKEN", ""):
+        return token
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    return path.read_text().strip() if path.is_file() else ""
+
+
+def _demand_access(response: httpx.Response) -> None:
+    if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise Misconfigured(
+            f"Ray answered {response.status_code}: {_last_line(response)}; give Airflow and Ray the same "
+            "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or start both with RAY_AUTH_MODE=disabled"
         )
 
 

@@ -85,11 +85,11 @@ class RayJobOperator(BaseOperator):
         submission_id, status = event["submission_id"], event["status"]
         if status == SUCCEEDED:
             return submission_id
+        reason, tail = event["message"], event["tail"]
+        if tail:  # Ray repeats the log after the first line of its message
+            reason = f"{reason.partition(chr(10))[0]}\nlast {TAIL_LINES} lines of its log:\n{tail}"
         error = AirflowTaskTimeout if status == LATE else AirflowException
-        raise error(
-            f"Ray job {submission_id} is {status}: {event['message']}\n"
-            f"last {TAIL_LINES} lines of its log:\n{event['tail'] or '(nothing was printed)'}"
-        )
+        raise error(f"Ray job {submission_id} is {status}: {reason}")
 
     def on_kill(self) -> None:
         """Stop the job when the task is killed on its worker; the trigger does it while the task waits."""

@@ -27,7 +27,7 @@ def command(*arguments: str) -> None:
 
 
 def create_backfill(*more: str) -> None:
-    days = ("--from-date", "2026-10-01", "--to-date", "2026-10-03")
+    days = ("--from-date", "2025-10-01", "--to-date", "2025-10-03")
     command("backfill", "create", "--dag-id", "backfill_embeddings", *days, *more)
 
 
@@ -69,13 +69,13 @@ def test_each_day_is_a_run_over_that_day_and_a_second_backfill_doubles_nothing(b
     assert [run.run_type for run in first] == ["backfill"] * 3
     days = [(run.data_interval_start.strftime(DAY), run.data_interval_end.strftime(DAY)) for run in first]
     assert days == [
-        ("2026-10-01 00:00", "2026-10-02 00:00"),
-        ("2026-10-02 00:00", "2026-10-03 00:00"),
-        ("2026-10-03 00:00", "2026-10-04 00:00"),
+        ("2025-10-01 00:00", "2025-10-02 00:00"),
+        ("2025-10-02 00:00", "2025-10-03 00:00"),
+        ("2025-10-03 00:00", "2025-10-04 00:00"),
     ]
     assert entrypoint_of(backfill_dag, first[0]) == (
         "python -m ray_apps.jobs.embed_corpus --corpus main"
-        " --from 2026-10-01T00:00:00+00:00 --to 2026-10-02T00:00:00+00:00"
+        " --from 2025-10-01T00:00:00+00:00 --to 2025-10-02T00:00:00+00:00"
     )
 
     finish_all()

@@ -1,5 +1,8 @@
 """The promises of the graphs, checked on the graphs themselves."""
 
+from datetime import UTC, datetime
+
+import pytest
 from airflow.sdk import AssetOrTimeSchedule, TriggerRule
 from airflow.sdk.definitions.timetables.assets import AssetTriggeredTimetable
 
@@ -55,6 +58,19 @@ def test_a_reindex_follows_an_embedding_run(dag_bag) -> None:
     assert isinstance(timetable, AssetTriggeredTimetable)
     assert uris(timetable) == {"quarry://lake/main"}
     assert outlets(dag_bag, "backfill_embeddings") == {"embed_changes": ["quarry://lake/main"]}
+
+
+@pytest.mark.parametrize("dag_id", ["ingest_documents", "evaluate_relevance"])
+def test_a_fresh_installation_does_not_run_for_times_that_have_passed(dag_bag, dag_id: str) -> None:
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import TimeRestriction
+
+    dag = dag_bag.dags[dag_id]
+    assert dag.start_date is None
+    before = datetime.now(UTC)
+    restriction = TimeRestriction(earliest=None, latest=None, catchup=dag.catchup)
+    timetable = coerce_to_core_timetable(dag.timetable)
+    assert timetable.next_dagrun_info_v2(last_dagrun_info=None, restriction=restriction).run_after > before
 
 
 def test_the_gate_is_not_asked_twice(dag_bag) -> None:

@@ -1,7 +1,9 @@
-import pytest
-from ray_job_hook import RayJob, RayJobHook
+from pathlib import Path
 
-from include.quarry.errors import InvalidInput, Unavailable
+import pytest
+from ray_job_hook import RayJob, RayJobHook, find_token
+
+from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
 from tests.dags.fake_ray import FakeJob, FakeRay
 
 
@@ -69,3 +71,28 @@ def test_an_outage_is_unavailable_with_the_address_or_the_reason(
 def test_a_token_travels_as_bearer() -> None:
     assert RayJobHook("http://x", token="secret")._client.headers["Authorization"] == "Bearer secret"
     assert "Authorization" not in RayJobHook("http://x", token="")._client.headers
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_wrong_token_is_told_apart_from_an_outage(hook: RayJobHook, fake_ray: FakeRay, status: int) -> None:
+    for ask in (lambda: hook.find("a.1"), lambda: hook.submit("a.1", "echo")):
+        fake_ray.answer_next = [status]
+        with pytest.raises(Misconfigured, match="RAY_AUTH_TOKEN"):
+            ask()
+
+
+def test_the_token_is_found_where_ray_looks_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_token() == ""
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("of the home\n")
+    assert find_token() == "of the home"
+    (tmp_path / "elsewhere").write_text("of the path")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "elsewhere"))
+    assert find_token() == "of the path"
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of the variable")
+    assert find_token() == "of the variable"
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    assert find_token() == ""

@@ -99,6 +99,12 @@ def test_a_failure_shows_the_end_of_the_log(fake_ray: FakeRay, status: str, erro
         make_operator(fake_ray).conclude({}, event)
 
 
+def test_a_job_that_never_started_says_all_that_ray_says(fake_ray: FakeRay) -> None:
+    event = {"submission_id": "a.1", "status": "FAILED", "message": "no supervisor\nbad runtime_env", "tail": ""}
+    with pytest.raises(AirflowException, match=r"(?s)no supervisor.*bad runtime_env"):
+        make_operator(fake_ray).conclude({}, event)
+
+
 def test_the_time_limit_counts_the_waiting_too(fake_ray: FakeRay) -> None:
     limited = make_operator(fake_ray, execution_timeout=timedelta(hours=1))
     assert run_until_deferred(limited, context_of()).deadline is not None
