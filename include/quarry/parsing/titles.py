@@ -8,7 +8,7 @@ from include.quarry.records import Block
 
 _BLOCKS_AHEAD = 50
 _ADORNMENT = re.compile(r"(?m)^\s*([!-/:-@\[-`{-~])\1+\s*$")
-_HASHES = re.compile(r"^\s{0,3}#{1,6}(?=\s)|\s#+\s*$")
+_HASHES = re.compile(r"^\s{0,3}#{1,6}(?=\s|$)|\s#+\s*$")
 _MARKUP = (
     (re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])"), ""),  # Markdown image
     (re.compile(r"\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])"), r"\1"),  # Markdown link
