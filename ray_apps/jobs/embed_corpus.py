@@ -25,6 +25,8 @@ from ray.data.checkpoint import CheckpointConfig
 
 from include.quarry.catalog.database import Database
 from include.quarry.embedding.protocol import Embedder
+from include.quarry.feeds.ingestion import make_chunker
+from include.quarry.feeds.rechunking import cut_again
 from include.quarry.lake.backfill import Unit, embed_unit, plan_units
 from include.quarry.lake.claims import release
 from include.quarry.lake.pending import PendingQuery, pending_texts
@@ -72,6 +74,7 @@ def run(job: EmbedCorpus, settings: Settings, spec: IndexSpec, make_embedder: Ca
     chunker, space = spec.chunker.fingerprint, spec.embedding.fingerprint
     window = PendingQuery(job.corpus, chunker, space, job.changed_from, job.changed_until)
     folder = settings.home.absolute() / "backfills" / _run_name(window)
+    cut_again(database, job.corpus, make_chunker(spec.chunker))
     embedded = 0
     while _plan(folder, database, lake, window, job.unit_size):
         with EmbeddingProgress(database, window):

@@ -1,0 +1,46 @@
+"""Building an index version from the log and the lake: nothing is embedded, parsed or lost on the way.
+
+Registering the version comes first, so that documents accepted meanwhile are cut for its chunker too. The build then
+follows the log like any replica does and writes a snapshot. Building a version again continues from its snapshot.
+"""
+
+import tempfile
+from pathlib import Path
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.versions import IndexVersion, create_version, record_snapshot
+from include.quarry.errors import IncompleteIndex
+from include.quarry.feeds.ingestion import make_chunker
+from include.quarry.feeds.rechunking import cut_again
+from include.quarry.lake.vectors import VectorLake
+from include.quarry.retrieval.index import Index
+from include.quarry.routing.follower import Follower
+from include.quarry.settings import Settings
+from include.quarry.specs import IndexSpec
+
+
+def build_version(version_id: str, corpus: str, spec: IndexSpec, settings: Settings) -> dict[str, str | int]:
+    """Build a version, or bring it up to date. Raises `IncompleteIndex` while chunks wait for their vectors."""
+    database = Database(settings.catalog_url)
+    with database.write() as connection:
+        version = create_version(connection, version_id, corpus, spec)
+    cut = cut_again(database, corpus, make_chunker(spec.chunker))
+    with tempfile.TemporaryDirectory() as scratch:
+        index = _open(version, Path(scratch))
+        waiting = Follower(database, VectorLake(database, settings.lake_uri), index, corpus).step()
+        if waiting:
+            raise IncompleteIndex(f"{waiting} documents of {corpus!r} wait for vectors; run embed_corpus first")
+        chunk_count = sum(1 for _ in index.contents())
+        folder = settings.home.absolute() / "indexes" / version_id / f"snapshot-{index.watermark}"
+        if str(folder) != version.snapshot:
+            index.save(folder)
+    with database.write() as connection:
+        record_snapshot(connection, version_id, str(folder), index.watermark, chunk_count)
+    database.close()
+    return {"version": version_id, "watermark": index.watermark, "chunks": chunk_count, "documents_cut_again": cut}
+
+
+def _open(version: IndexVersion, scratch: Path) -> Index:
+    if version.snapshot:
+        return Index.load(Path(version.snapshot), scratch)
+    return Index.create(version.spec, version.version_id, scratch)
