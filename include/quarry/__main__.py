@@ -56,10 +56,11 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
 
             run_part(installation, options.part)
         case "keep-serving":
-            from include.quarry.operations.serving import keep_serving, serve_document
+            from include.quarry.operations.serving import ServeApi, keep_serving, serve_document
 
             config = REPOSITORY / settings.serve_config
-            keep_serving(settings.ray_url, serve_document(config, settings.host, settings.http_port))
+            document = serve_document(config, settings.host, settings.http_port)
+            keep_serving(ServeApi(settings.ray_url, installation.ray_token), document)
     return 0
 
 

@@ -6,11 +6,12 @@ import time
 import psutil
 
 from include.quarry.errors import Conflict, Unavailable
-from include.quarry.operations import serving, supervision
+from include.quarry.operations import supervision
 from include.quarry.operations.installation import Installation
 from include.quarry.operations.ports import holder_of, is_taken, ports_of
 from include.quarry.operations.processes import describe, end, is_alive, processes_of
 from include.quarry.operations.progress import Phase, console, phase
+from include.quarry.operations.serving import ServeApi
 
 _SERVE_S = 12.0
 _SUPERVISOR_S = 45.0
@@ -31,7 +32,7 @@ def down(installation: Installation) -> None:
     with phase("check that nothing is left"):
         _end_leftovers(installation, ours)
         _require_free_ports(installation)
-        _remove_sockets(installation)
+        _forget(installation)
 
 
 def _stop_serve(installation: Installation) -> None:
@@ -40,7 +41,7 @@ def _stop_serve(installation: Installation) -> None:
         supervision.stop_part(installation, "serve")
     except Unavailable as error:
         console.print(f"  {error}")
-    if not serving.shut_down(installation.settings.ray_url, _SERVE_S):
+    if not ServeApi(installation.settings.ray_url, installation.ray_token).shut_down(_SERVE_S):
         console.print(f"  Ray Serve did not end within {_SERVE_S:.0f} s; it is ended with Ray")
 
 
@@ -78,6 +79,7 @@ def _require_free_ports(installation: Installation) -> None:
         console.print(f"  port {port.number} ({port.purpose}) is held by {holder_of(port.number)}, which is not ours")
 
 
-def _remove_sockets(installation: Installation) -> None:
+def _forget(installation: Installation) -> None:
+    installation.supervisor_pid.unlink(missing_ok=True)
     if installation.sockets.is_dir():
         shutil.rmtree(installation.sockets)

@@ -14,7 +14,8 @@ _POLL_S = 0.5
 def is_healthy(part: Program, timeout_s: float = 2.0) -> bool:
     """Whether the part answers where its health is asked for, and calls itself healthy."""
     try:
-        response = httpx.get(part.health_url, timeout=timeout_s, trust_env=False)
+        headers = {"Authorization": f"Bearer {part.health_token}"} if part.health_token else {}
+        response = httpx.get(part.health_url, headers=headers, timeout=timeout_s, trust_env=False)
         return response.is_success and (not part.health_key or response.json()[part.health_key]["status"] == "healthy")
     except (httpx.HTTPError, ValueError, KeyError):
         return False

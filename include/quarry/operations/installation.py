@@ -63,9 +63,24 @@ class Installation:
         return self.sockets / "supervisor.sock"
 
     @property
+    def supervisor_conf(self) -> Path:
+        """Supervisor's generated configuration."""
+        return self.run / "supervisord.conf"
+
+    @property
+    def supervisor_pid(self) -> Path:
+        """Where supervisor writes its pid, which is also the number of the session of all parts."""
+        return self.run / "supervisord.pid"
+
+    @property
     def airflow_passwords(self) -> Path:
         """The file in which Airflow's simple auth manager writes the password it makes up for `admin`."""
         return self.airflow / "simple_auth_manager_passwords.json.generated"
+
+    @property
+    def ray_token(self) -> str:
+        """What Ray asks of everybody, its dashboard included: whoever reaches its job API can run code here."""
+        return self.secret("ray")
 
     def prepare(self) -> None:
         """Make the folders."""

@@ -1,9 +1,11 @@
 """Which processes belong to an installation, what memory they hold, and how they are ended for certain.
 
-A process is ours when it carries our mark in its environment, or names one of our folders in its command line, or is a
-child of one that does. Names alone are never enough, so a stranger's haproxy or Ray is left alone.
+A process is ours when it carries our mark in its environment, names one of our folders in its command line, belongs to
+the session that our supervisor opened, or is a child of one of these. (Ray and Airflow write titles over their
+environment, so the mark alone does not find all.) A name alone is never enough: a stranger's haproxy is left alone.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,9 +18,10 @@ from include.quarry.operations.programs import PART
 def processes_of(installation: Installation, part: str | None = None) -> set[psutil.Process]:
     """All living processes of the installation, or of one part of it; never this process or its ancestors."""
     spared = {process.pid for process in _lineage()}
+    session = _session_of(installation) if part is None else None
     found: set[psutil.Process] = set()
     for process in psutil.process_iter():
-        if process.pid not in spared and _is_ours(process, installation, part):
+        if process.pid not in spared and _is_ours(process, installation, part, session):
             found |= {process, *_children(process)}
     return {process for process in found if process.pid not in spared and is_alive(process)}
 
@@ -60,8 +63,10 @@ def describe(process: psutil.Process) -> str:
         return f"pid {process.pid}"
 
 
-def _is_ours(process: psutil.Process, installation: Installation, part: str | None) -> bool:
+def _is_ours(process: psutil.Process, installation: Installation, part: str | None, session: int | None) -> bool:
     try:
+        if session is not None and os.getsid(process.pid) == session:
+            return True
         environment = process.environ()
         if environment.get(MARK) == str(installation.home):
             return part in (None, environment.get(PART))
@@ -71,10 +76,22 @@ def _is_ours(process: psutil.Process, installation: Installation, part: str | No
 
 
 def _names_our_folders(command: list[str], installation: Installation) -> bool:
-    """Titles set by Ray and Airflow overwrite the environment; the command lines of their servers name our folders."""
     folders = (installation.run, installation.ray, installation.sockets, installation.airflow)
     words = [value for word in command for value in (word, word.partition("=")[2])]
     return any(Path(word).is_relative_to(folder) for word in words if word.startswith("/") for folder in folders)
+
+
+def _session_of(installation: Installation) -> int | None:
+    """The session that our supervisor leads or led; the number stays taken while any member of it lives."""
+    try:
+        session = int(installation.supervisor_pid.read_text())
+        leader = psutil.Process(session)
+        ours = str(installation.supervisor_conf) in leader.cmdline()
+    except (OSError, ValueError):
+        return None
+    except psutil.Error:
+        return session if installation.supervisor_pid.stat().st_mtime > psutil.boot_time() else None
+    return session if ours else None
 
 
 def _lineage() -> list[psutil.Process]:

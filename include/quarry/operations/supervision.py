@@ -19,6 +19,7 @@ from include.quarry.errors import Unavailable
 from include.quarry.operations.installation import MARK, REPOSITORY, Installation
 from include.quarry.operations.programs import Program
 
+_GROUP = "quarry"
 _LOG_BYTES = 10_000_000
 _LOG_COPIES = 3
 
@@ -42,28 +43,26 @@ def configuration(installation: Installation, parts: Iterable[Program]) -> str:
             "logfile": installation.logs / "supervisor.log",
             "logfile_maxbytes": _LOG_BYTES,
             "logfile_backups": _LOG_COPIES,
-            "pidfile": pid_file(installation),
+            "pidfile": installation.supervisor_pid,
             "directory": REPOSITORY,
             "childlogdir": installation.logs,
             "minfds": 4096,
         },
         "supervisorctl": {"serverurl": f"unix://{installation.supervisor_socket}"},
     }
+    parts = tuple(parts)
     sections |= {f"program:{part.name}": _program_section(installation, part) for part in parts}
+    # One group, because supervisor stops groups one after the other and the members of a group together.
+    sections[f"group:{_GROUP}"] = {"programs": ",".join(part.name for part in parts)}
     return "\n".join(
         f"[{section}]\n" + "".join(f"{key} = {_escape(value)}\n" for key, value in options.items())
         for section, options in sections.items()
     )
 
 
-def pid_file(installation: Installation) -> Path:
-    """Where supervisord writes its pid."""
-    return installation.run / "supervisord.pid"
-
-
 def start(installation: Installation, parts: Iterable[Program]) -> None:
     """Start supervisord, which starts the parts. Raises `Unavailable` when it does not come up."""
-    path = installation.run / "supervisord.conf"
+    path = installation.supervisor_conf
     path.write_text(configuration(installation, parts))
     environment = {**os.environ, **installation.environment(), MARK: str(installation.home)}
     command = [str(Path(sys.executable).parent / "supervisord"), "-c", str(path)]
@@ -75,8 +74,8 @@ def start(installation: Installation, parts: Iterable[Program]) -> None:
 def supervisor_process(installation: Installation) -> psutil.Process | None:
     """The running supervisord of this installation, or None. A pid file of a dead one counts for nothing."""
     try:
-        process = psutil.Process(int(pid_file(installation).read_text()))
-        ours = str(installation.run / "supervisord.conf") in process.cmdline()
+        process = psutil.Process(int(installation.supervisor_pid.read_text()))
+        ours = str(installation.supervisor_conf) in process.cmdline()
     except (OSError, ValueError, psutil.Error):
         return None
     return process if ours else None
@@ -91,7 +90,7 @@ def states(installation: Installation) -> list[PartState]:
 def stop_part(installation: Installation, name: str) -> None:
     """Stop one part and wait until it has stopped; nothing happens when it does not run."""
     if any(part.name == name and part.pid for part in states(installation)):
-        _call(installation, "stopProcess", name)
+        _call(installation, "stopProcess", f"{_GROUP}:{name}")
 
 
 def shut_down(installation: Installation) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from include.quarry.catalog.database import migrate
 from include.quarry.errors import Misconfigured, Unavailable
-from include.quarry.operations import serving
 from include.quarry.operations.health import is_healthy, wait_until
 from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.operations.ports import ports_of, require_free
 from include.quarry.operations.processes import describe, processes_of
 from include.quarry.operations.programs import Program, environment_of, programs_of
 from include.quarry.operations.progress import Phase, console, phase
+from include.quarry.operations.serving import ServeApi, serve_document
 from include.quarry.operations.supervision import start, states, supervisor_process
 
 
@@ -42,7 +42,7 @@ def _require_clean(installation: Installation) -> None:
         listed = "\n".join(f"  {describe(process)}" for process in left)
         raise Unavailable(f"processes of an earlier start still run:\n{listed}\n`make down` ends them.")
     require_free(ports_of(settings), settings.host)
-    serving.serve_document(REPOSITORY / settings.serve_config, settings.host, settings.http_port)
+    serve_document(REPOSITORY / settings.serve_config, settings.host, settings.http_port)
 
 
 def _migrate_airflow(installation: Installation, parts: tuple[Program, ...]) -> None:
@@ -78,7 +78,7 @@ def _wait_for(installation: Installation, part: Program, step: Phase) -> None:
 
 def _serve_failures(installation: Installation) -> list[str]:
     try:
-        return serving.failures(installation.settings.ray_url)
+        return ServeApi(installation.settings.ray_url, installation.ray_token).failures()
     except Unavailable:
         return []
 
