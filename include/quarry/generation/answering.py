@@ -14,16 +14,18 @@ from dataclasses import dataclass
 from include.quarry.errors import Misconfigured, Unavailable
 from include.quarry.generation.answers import AnsweredBy, AnswerEvent, Draft, VerifiedSentence
 from include.quarry.generation.evidence import read_evidence
-from include.quarry.generation.extractive import extract_answer
-from include.quarry.generation.grounding import Similarity, Support, check_sentence
+from include.quarry.generation.extractive import extract_answer, score_statement
+from include.quarry.generation.grounding import Similarity, Support, Verdict, check_sentence
 from include.quarry.generation.prompt import Prompt, PromptTemplate
 from include.quarry.generation.protocol import LanguageModel, Tier, Usage
-from include.quarry.generation.relevance import COVERAGE, Rarity, judge_relevance
+from include.quarry.generation.relevance import COVERAGE, Rarity, judge_relevance, question_words
 from include.quarry.generation.sentences import SentenceStream
 from include.quarry.records import Hit
 
 EVIDENCE_HITS = 8
 """Hits beyond these are not read: an answer in a later one would be the retriever's failure, not worth the time."""
+TO_THE_POINT = 0.6
+"""The least share of the best sentence's score that a model's sentence must reach."""
 
 _REFUSAL = re.compile(
     r"\bI (?:do not|don.?t|cannot|can.?t) (?:know|answer|find)"
@@ -114,8 +116,8 @@ class Answerer:
                     draft.refused = True
                     return
                 verdict = check_sentence(text, prompt.evidence, question=question, similarity=self._similarity)
-                if not verdict.supported:
-                    _log.debug("dropped %r: %s", verdict.text, verdict.reason)
+                if not verdict.supported or self._beside_the_point(verdict, question, draft):
+                    _log.debug("dropped %r: %s", verdict.text, verdict.reason or "beside the point")
                     continue
                 sentence = draft.add(verdict.text, verdict.supports)
                 if sentence is None:
@@ -123,6 +125,21 @@ class Answerer:
                 yield sentence
                 if len(draft.sentences) == limits.sentences:
                     return
+
+    def _beside_the_point(self, verdict: Verdict, question: str, draft: Draft) -> bool:
+        """Whether what bears out the sentence says far less about the question than the passages' best sentence."""
+        if draft.best_score is None:
+            best = extract_answer(question, draft.evidence, max_sentences=1, rarity=self._rarity)
+            draft.best_score = best[0].score if best else 0.0
+        asked = question_words(question)
+        scores = [
+            score_statement(question, asked, passage, statement, self._rarity)
+            for support in verdict.supports
+            for passage in draft.evidence[support.marker - 1 : support.marker]
+            for statement in passage.statements
+            if support.start <= statement.start < support.end
+        ]
+        return max(scores) < TO_THE_POINT * draft.best_score
 
     def _extract(self, question: str, draft: Draft) -> Iterator[VerifiedSentence]:
         for extract in extract_answer(question, draft.evidence, rarity=self._rarity):

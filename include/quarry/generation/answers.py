@@ -54,12 +54,13 @@ AnswerEvent = VerifiedSentence | Answer
 
 
 class Draft:
-    """An answer in the making. `usage` and `refused` are kept by whoever asks the models."""
+    """An answer in the making. `usage`, `refused` and `best_score` are kept by whoever asks the models."""
 
     def __init__(self, evidence: Sequence[Evidence]) -> None:
         self.evidence = evidence
         self.usage = Usage()
         self.refused = False
+        self.best_score: float | None = None
         self.sentences: list[str] = []
         self._citations: list[Citation] = []
         self._said: set[tuple[str, ...]] = set()

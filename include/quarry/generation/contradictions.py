@@ -5,7 +5,7 @@ Each check takes the claim's text and words and a window that has all of its wor
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from include.quarry.generation.matching import alignment, is_among, occurrences, same_word
 from include.quarry.generation.windows import Window
@@ -112,8 +112,8 @@ def _detached(text: str, claim: Sequence[Word], window: Window) -> str:
             continue
         if not re.search(rf"\b{re.escape(number.form)}[\s-]+{re.escape(counted.form)}", text.lower().replace(",", "")):
             continue
-        numbers, near = occurrences(number, window.words), occurrences(counted, window.words)
-        if numbers and near and not any(abs(a.place - b.place) <= NEAR_WORDS for a in numbers for b in near):
+        numbers = occurrences(number, window.words)
+        if numbers and not any(is_among(counted, _counted_by(place, window.words)) for place in numbers):
             return f"the number {number.form!r} counts something else in the passage"
     return ""
 
@@ -159,6 +159,12 @@ def _keeps_company(word: Word, claim: Sequence[Word], words: Sequence[Word]) -> 
         for other in occurrences(neighbour, words)
         if other.place != place
     )
+
+
+def _counted_by(number: Word, words: Sequence[Word]) -> list[Word]:
+    """What a number counts: the words run together with it, or those near it where nothing follows it closely."""
+    run = list(takewhile(lambda word: word.joined, words[number.place + 1 :]))
+    return run or [word for word in words if abs(word.place - number.place) <= NEAR_WORDS]
 
 
 def _is_fixed(word: Word, window: Window) -> bool:

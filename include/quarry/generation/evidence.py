@@ -23,12 +23,18 @@ _MARKUP = re.compile(
 _LINK = re.compile(r"\b(?:https?|git|ssh)://\S+")
 _COMMANDS_TO_THE_MODEL = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass|do\s+not\s+follow)\b.{0,60}"
-    r"\b(?:instructions?|prompts?|rules|passages?|context|guidelines|above|said|told|previous)\b"
-    r"|\b(?:say|respond|reply|answer)\s+(?:only|exactly|instead|always|that|with|to\s+(?:the|every|any|all)\b|[\"“':])"
-    r"|\b(?:tell|inform|convince)\s+the\s+(?:user|reader|human)\b"
-    r"|\b(?:print|output|write|repeat|return)\s+(?:only|exactly)\b|\byou\s+(?:are|must|will|should)\s+now\b"
-    r"|\b(?:new|real|actual|updated|secret|system)\s+(?:instructions?|prompt)\b|\bas\s+an\s+(?:ai|assistant)\b"
-    r"|^\W*(?:system|assistant|user)\s*:|<\|?\s*(?:im_start|im_end|system|assistant|endoftext)|\[/?INST\]",
+    r"\b(?:instructions?|(?:system |previous |above |your )prompts?|guidelines)\b"
+    r"|\b(?:ignore|disregard|forget)\s+(?:all|everything|anything|whatever|what)\b.{0,40}"
+    r"\b(?:above|previous|prior|earlier|before|said|told|passages?|context)\b"
+    r"|(?:^|[.;:!,]\s*|\band\s+(?:then\s+)?|\bplease\s+)(?:only\s+|always\s+|just\s+|instead\s+)?"
+    r"(?:say|(?:respond|reply|answer)(?:\s+to\s+(?:the|every|any|all)\s+\w+)?)\s*"
+    r"(?:\b(?:only|exactly|instead|always|that|with\s+(?:only|exactly|the\s+(?:words?|text|phrase|sentence|following)))\b"
+    r"|(?:with\s*)?[\"'\u201c:])"
+    r"|\b(?:tell|inform|convince)\s+(?:the\s+(?:user|reader|human)|users|everyone)\b"
+    r"|\b(?:print|output|write|repeat|return)\s+(?:only|exactly)\s+(?:the\s+(?:words?|text|phrase|following)|[\"'\u201c])"
+    r"|\byou\s+(?:are|must|will|should)\s+now\b|\bsystem\s+prompt\b|\bas\s+an\s+(?:ai|assistant)\b"
+    r"|\b(?:new|real|actual|secret)\s+instructions?\s*(?:are\b|:)"
+    r"|^\W*(?:system|assistant)\s*:|<\|?\s*(?:im_start|im_end|system|assistant|endoftext)|\[/?INST\]",
     re.IGNORECASE | re.DOTALL | re.MULTILINE,
 )
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n")

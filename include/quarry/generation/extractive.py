@@ -1,6 +1,6 @@
 """The answer without a model: the sentences of the passages that say most about the question, word for word.
 
-A sentence scores by the share of the question it covers itself, a little for what its headings cover, and a little
+A sentence scores by the share of the question it covers itself, less for what its headings cover, and a little
 for being of the kind asked for: a number for "how many" and "when", a name for "who", a definition for "what is".
 """
 
@@ -59,7 +59,8 @@ def score_statement(
     own = {word.stem for word in statement.words}
     above = {word.stem for word in passage.heading_words} - own
     score = sum(weigh(word, rarity) for word in asked if word.stem in own) / total
-    score += 0.4 * sum(weigh(word, rarity) for word in asked if word.stem in above) / total
+    heading_share = 0.8 if _WANTS_DEFINITION.search(question) else 0.4
+    score += heading_share * sum(weigh(word, rarity) for word in asked if word.stem in above) / total
     return score + _kind_bonus(question, statement) - (0.0 if _is_prose(statement.text) else 0.2)
 
 
@@ -69,7 +70,7 @@ def _kind_bonus(question: str, statement: Statement) -> float:
         return 0.1 if "number" in kinds else 0.0
     if _WANTS_NAME.search(question):
         return 0.1 if "name" in kinds else 0.0
-    return 0.2 if _WANTS_DEFINITION.search(question) and _DEFINES.search(statement.text) else 0.0
+    return 0.3 if _WANTS_DEFINITION.search(question) and _DEFINES.search(statement.text) else 0.0
 
 
 def _is_prose(text: str) -> bool:

@@ -75,7 +75,7 @@ def check_sentence(
     cited = {int(number) for group in MARKERS.findall(sentence) for number in re.findall(r"\d+", group)}
     text = _without_markers(sentence)
     claim = tuple(word for word in read_words(strip_markup(text)) if not is_reporting(word))
-    if text.endswith(("?", ":")) or not claim:
+    if text.endswith(("?", ":")) or len(claim) < (1 if question else 2):
         return Verdict(text, (), "it states nothing that could be checked")
     asked = read_words(question)
     supports: dict[int, Support] = {}

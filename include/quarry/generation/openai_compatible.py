@@ -32,6 +32,7 @@ class OpenAICompatibleModel:
         """See `LanguageModel`. Raises `Unavailable` on silence, refusal, 429, 5xx and garbled streams, `InvalidInput`
         when the server finds the prompt too long, and `Misconfigured` when it rejects the key, the model or the URL."""
         usage: Usage | None = None
+        pieces = 0
         try:
             stream = await self._client.chat.completions.create(
                 model=self._model,
@@ -46,15 +47,17 @@ class OpenAICompatibleModel:
                     if chunk.usage:
                         usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
                     if text := "".join(choice.delta.content or "" for choice in chunk.choices or ()):
+                        pieces += 1
                         yield Delta(text)
         except openai.APIStatusError as error:
             raise self._refusal(error) from None
         except (openai.APIError, json.JSONDecodeError, AttributeError, TypeError) as error:
+            # The client builds chunks without checking them: a garbled one fails where it is read.
             raise Unavailable(
                 f"{self._model} at {self._url}: {type(error).__name__}; the server is down, silent or garbled",
                 retry_after_s=_RETRY_AFTER_S,
             ) from None
-        yield Delta("", usage or Usage())
+        yield Delta("", usage or Usage(completion_tokens=pieces))
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 MARKERS = re.compile(r"\s*\[\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\s*\]")
 
+_MARKER_BEGUN = re.compile(r"\[[\d\s,;]*\]?")
+
 _ABBREVIATION_LIST = (
     "al approx ca cf col corp dept dr ed eg est etc fig gen gov ie inc jr ltd mr mrs ms no nos op pp prof rev sen sr"
     " st vol vs"
@@ -24,6 +26,7 @@ _STRUCTURE = re.compile(
     r"|\n[ \t]*[=\-~^\"'#*+_`]{3,}[ \t]*(?:\n|$)"  # an underline or a rule
     r"|(?<=\|)[ \t]*\n"  # the end of a table row
 )
+_HEADING = re.compile(r"\s*#{1,6}[ \t][^\n]*\n")
 _ORNAMENT = re.compile(r"^[\s>#*+•|\-=~^_:.]*(?:\d{1,2}[.)]\s+)?|[\s|#=~^\-]*$")
 
 
@@ -65,8 +68,9 @@ class SentenceStream:
         sentences = split_sentences(self._pending)
         if len(sentences) < 2:
             return []
-        self._pending = self._pending[sentences[-1].start :]
-        return [flatten(sentence.text) for sentence in sentences[:-1]]
+        begun = -2 if _MARKER_BEGUN.fullmatch(sentences[-1].text) else -1
+        self._pending = self._pending[sentences[begun].start :]
+        return [flatten(sentence.text) for sentence in sentences[:begun]]
 
     def flush(self) -> list[str]:
         """The rest, after the stream has ended."""
@@ -76,10 +80,12 @@ class SentenceStream:
 
 def _pieces(text: str) -> Iterator[tuple[int, int]]:
     start = 0
-    for gap in _STRUCTURE.finditer(text):
-        yield start, gap.start()
-        start = gap.end()
-    yield start, len(text)
+    for low, high in [*(gap.span() for gap in _STRUCTURE.finditer(text)), (len(text), len(text))]:
+        if heading := _HEADING.match(text, start, low):
+            yield start, heading.end()
+            start = heading.end()
+        yield start, low
+        start = high
 
 
 def _stops(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,68 @@
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.quarry.generation.sentences import SentenceStream, split_sentences
+
+
+def texts(text: str) -> list[str]:
+    return [sentence.text for sentence in split_sentences(text)]
+
+
+def test_a_full_stop_before_a_capital_ends_a_sentence() -> None:
+    assert texts("Ruff is fast. It is written in Rust! Is it? Yes.") == [
+        "Ruff is fast.",
+        "It is written in Rust!",
+        "Is it?",
+        "Yes.",
+    ]
+
+
+def test_versions_abbreviations_and_initials_do_not_end_one() -> None:
+    text = "It needs Python 3.10, e.g. from Dr. J. Smith et al. Or v2.0 in the U.S. Army."
+    assert texts(text) == [text]
+
+
+def test_a_marker_after_the_full_stop_belongs_to_the_sentence() -> None:
+    assert texts("Ruff is fast. [1] It is written in Rust. [2, 3]") == [
+        "Ruff is fast. [1]",
+        "It is written in Rust. [2, 3]",
+    ]
+
+
+def test_headings_list_items_and_table_rows_are_sentences_of_their_own() -> None:
+    text = "# Install\nRun pip\nin a shell\n\n- first item\n- second item\n\n| a | b |\n|---|---|\n| c | d |\n"
+    assert texts(text) == ["Install", "Run pip\nin a shell", "first item", "second item", "a | b", "c | d"]
+
+
+def test_rest_titles_lose_their_underline() -> None:
+    assert texts("Features\n--------\n\n* Fast\n* Small\n") == ["Features", "Fast", "Small"]
+
+
+@given(st.text(alphabet="aB1. \n-#|*[]=", max_size=80))
+def test_offsets_point_at_the_sentence_and_no_word_is_lost(text: str) -> None:
+    sentences = split_sentences(text)
+    assert all(text[sentence.start : sentence.end] == sentence.text for sentence in sentences)
+    assert all(a.end <= b.start for a, b in pairwise(sentences))
+    letters = [letter for letter in text if letter.isalpha()]
+    assert [letter for sentence in sentences for letter in sentence.text if letter.isalpha()] == letters
+
+
+@given(st.integers(1, 12))
+def test_a_stream_gives_the_same_sentences_however_it_is_cut(piece: int) -> None:
+    text = (
+        "Ruff is a linter, e.g. for Python 3.10. [1] It is fast. [2]\n- It formats\n- It sorts imports. It is in Rust"
+    )
+    stream, found = SentenceStream(), []
+    for at in range(0, len(text), piece):
+        found += stream.feed(text[at : at + piece])
+    found += stream.flush()
+    assert found == [" ".join(sentence.split()) for sentence in texts(text)]
+
+
+def test_a_sentence_is_not_given_out_before_the_next_has_begun() -> None:
+    stream = SentenceStream()
+    assert stream.feed("Ruff is fast.") == []
+    assert stream.feed(" [1]") == []
+    assert stream.feed(" It") == ["Ruff is fast. [1]"]
