@@ -17,7 +17,7 @@ from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.document_routes import document_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
-from include.quarry.generation.answering import AnswerEvent
+from include.quarry.generation.answers import AnswerEvent
 from include.quarry.generation.protocol import Tier
 from include.quarry.records import DocumentKey, Hit, RawDocument, Scope
 from include.quarry.retrieval.retriever import Retrieval

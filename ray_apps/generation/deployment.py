@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 from ray import serve
 
-from include.quarry.generation.answering import Answerer, AnswerEvent
+from include.quarry.generation.answering import Answerer
+from include.quarry.generation.answers import AnswerEvent
 from include.quarry.generation.prompt import PromptTemplate
 from include.quarry.generation.protocol import Tier
 from include.quarry.records import Hit

@@ -15,7 +15,7 @@ from include.quarry.errors import QuarryError
 from include.quarry.gateway.retrieval_routes import RetrieveFrom
 from include.quarry.gateway.schema import Answered, Ask
 from include.quarry.gateway.tenants import tenant_of
-from include.quarry.generation.answering import Answer, AnswerEvent, VerifiedSentence
+from include.quarry.generation.answers import Answer, AnswerEvent, VerifiedSentence
 from include.quarry.generation.protocol import Tier
 from include.quarry.records import Hit, Scope
 from include.quarry.retrieval.retriever import Retrieval
