@@ -26,6 +26,21 @@ def processes_of(installation: Installation, part: str | None = None) -> set[psu
     return {process for process in found if process.pid not in spared and is_alive(process)}
 
 
+def group_file(installation: Installation, part: str) -> Path:
+    """Where a part notes the number of its process group."""
+    return installation.run / f"{part}.group"
+
+
+def group_of(installation: Installation, part: str) -> set[psutil.Process]:
+    """What is left of the process group of the part's earlier life, titles or not; only within our own session."""
+    session = _session_of(installation)
+    try:
+        group = int(group_file(installation, part).read_text())
+    except (OSError, ValueError):
+        return set()
+    return {process for process in psutil.process_iter() if _is_member(process, group, session)}
+
+
 def is_alive(process: psutil.Process) -> bool:
     """Whether the process still runs; a zombie does not."""
     try:
@@ -79,6 +94,13 @@ def _names_our_folders(command: list[str], installation: Installation) -> bool:
     folders = (installation.run, installation.ray, installation.sockets, installation.airflow)
     words = [value for word in command for value in (word, word.partition("=")[2])]
     return any(Path(word).is_relative_to(folder) for word in words if word.startswith("/") for folder in folders)
+
+
+def _is_member(process: psutil.Process, group: int, session: int | None) -> bool:
+    try:
+        return process.pid != os.getpid() and (os.getpgid(process.pid), os.getsid(process.pid)) == (group, session)
+    except OSError:
+        return False
 
 
 def _session_of(installation: Installation) -> int | None:

@@ -33,20 +33,33 @@ def status(installation: Installation) -> bool:
     table.add_row("supervisor and all", "", "", all_memory, str(supervisor.pid if supervisor else "-"), "")
     console.print(table)
     console.print(f"home {installation.home}   logs {installation.logs}\n")
-    report = corpus_report(installation)
-    for line in report:
-        console.print(line)
+    for line in corpus_report(installation):
+        console.print(line, markup=False)
+    print_addresses(installation)
     return all(healthy)
 
 
 def corpus_report(installation: Installation) -> list[str]:
-    """What the HTTP API says about routes, versions, lag and quarantine, one line each."""
+    """What the HTTP API says about the corpus: versions, lag and quarantine, a line each."""
     url = f"{installation.settings.http_url}/v1/status"
     try:
         document: dict[str, Any] = httpx.get(url, timeout=10, trust_env=False).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         return [f"the HTTP API does not answer at {url}: {error}"]
-    return [f"{name}: {value}" for name, value in document.items()]
+    versions, quarantine = document.pop("versions", []), document.pop("quarantine", [])
+    lines = ["   ".join(f"{name} {value}" for name, value in document.items())]
+    lines += ["version " + "   ".join(f"{name} {value}" for name, value in version.items()) for version in versions]
+    return lines + ["quarantined " + "   ".join(map(str, item.values())) for item in quarantine]
+
+
+def print_addresses(installation: Installation) -> None:
+    """The four pages, and how to log in."""
+    settings = installation.settings
+    console.print("[bold]pages[/]")
+    console.print(f"  HTTP API  {settings.http_url}/docs")
+    console.print(f"  Airflow   {settings.airflow_url}   user admin, password in {installation.airflow_passwords}")
+    console.print(f"  Ray       {settings.ray_url}   token in {installation.run / 'ray.secret'}")
+    console.print(f"  MLflow    {settings.mlflow_url}   no login")
 
 
 def _add_row(table: Table, installation: Installation, part: Program, state: supervision.PartState | None) -> bool:
