@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     metrics_port: int = Field(8090, ge=1, le=65535, description="Prometheus metrics of Ray and of Quarry")
     ray_client_port: int = Field(10001, ge=1024, le=65535, description="Ray client server, which cannot be turned off")
     ray_agent_port: int = Field(52365, ge=1, le=65535, description="Ray's agent of this node")
+    serve_fallback_port: int = Field(8500, ge=1, le=65535, description="Serve's own proxy, behind the HTTP ingress")
     haproxy_stats_port: int = Field(8404, ge=1, le=65535, description="statistics page of the HTTP ingress")
     haproxy_metrics_port: int = Field(9101, ge=1, le=65535, description="Prometheus metrics of the HTTP ingress")
 
