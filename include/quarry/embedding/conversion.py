@@ -32,7 +32,7 @@ def convert(source: Path, target: Path) -> None:
     The way through ONNX with eager attention ends in fused attention and GELU, which no other way that was tried did
     better: traced directly by OpenVINO it is as fast in floating point and slower once quantised.
     """
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     model = AutoModel.from_pretrained(source, attn_implementation="eager").eval()
     ids = torch.ones(2, 16, dtype=torch.int64)
     mask = torch.ones_like(ids)

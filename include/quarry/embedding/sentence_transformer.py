@@ -35,7 +35,7 @@ class SentenceTransformerEmbedder:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cpu":
             torch.set_num_threads(threads)
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self._spec = spec
         self._batch_texts = _BATCH_TEXTS[device]
         self._model = SentenceTransformer(
