@@ -120,3 +120,8 @@ def test_two_histories_of_the_same_state_give_the_same_snapshot(tmp_path: Path) 
         store.save(tmp_path / name)
     for file in ("vectors.npy", "documents.arrow", "rows.arrow"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_when_the_graph_proposes_too_few_the_scan_answers(built, flat, monkeypatch) -> None:
+    monkeypatch.setattr(graph, "candidates", lambda *_: np.arange(3))
+    assert overlap(built, flat, points(5), 10, Scope("t1")) == 1.0
