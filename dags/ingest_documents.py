@@ -40,7 +40,7 @@ with quarry_dag(
     @task(outlets=[CATALOG])
     def announce_changes(report: dict[str, int]) -> None:
         """Raise the asset event, unless nothing has changed."""
-        if not any(report[kind] for kind in ("new", "changed", "deleted")):
+        if not any(report[kind] for kind in ("changed", "deleted")):
             raise AirflowSkipException("nothing has changed")
 
     scanned = scan_feed("{{ params.folder }}", "{{ params.corpus }}", "{{ params.tenant }}")
