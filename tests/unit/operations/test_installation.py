@@ -1,0 +1,49 @@
+import stat
+
+from include.quarry.operations.installation import REPOSITORY, Installation
+from include.quarry.settings import Settings
+
+
+def test_a_relative_home_lies_in_the_repository():
+    assert Installation(Settings(home=".quarry", _env_file=None)).home == REPOSITORY / ".quarry"
+
+
+def test_two_homes_never_share_sockets(tmp_path):
+    one, two = (Installation(Settings(home=tmp_path / name, _env_file=None)) for name in ("one", "two"))
+    assert one.sockets != two.sockets
+
+
+def test_socket_paths_stay_short_however_long_home_is(tmp_path):
+    deep = Installation(Settings(home=tmp_path / ("x" * 120), _env_file=None))
+    assert len(str(deep.supervisor_socket)) < 60
+    assert len(str(deep.ray)) < 40
+    assert deep.ray.is_relative_to(deep.sockets)
+
+
+def test_ray_keeps_its_sessions_in_home_when_there_is_room(tmp_path):
+    assert Installation(Settings(home="/q", _env_file=None)).ray.as_posix() == "/q/ray"
+
+
+def test_a_secret_is_made_once_is_long_and_is_readable_by_its_owner_only(installation):
+    installation.prepare()
+    secret = installation.secret("tokens")
+    assert len(secret) >= 64
+    assert installation.secret("tokens") == secret
+    assert installation.secret("sessions") != secret
+    assert stat.S_IMODE((installation.run / "tokens.secret").stat().st_mode) == 0o600
+
+
+def test_processes_see_what_was_set_and_absolute_paths(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUARRY_HTTP_PORT", "8123")
+    environment = Installation(Settings(home=tmp_path, _env_file=None)).environment()
+    assert environment["QUARRY_HTTP_PORT"] == "8123"
+    assert environment["QUARRY_HOME"] == str(tmp_path)
+    assert environment["QUARRY_SERVE_CONFIG"] == str(REPOSITORY / "ray_apps/config/serve.local.yaml")
+
+
+def test_the_socket_folder_is_private(installation):
+    installation.prepare()
+    try:
+        assert stat.S_IMODE(installation.sockets.stat().st_mode) == 0o700
+    finally:
+        installation.sockets.rmdir()
