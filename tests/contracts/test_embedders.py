@@ -122,12 +122,12 @@ def test_eight_threads_at_once_get_their_own_vectors(embedder: Embedder, toleran
 
     def worst_cosine(turn: int) -> float:
         rows = np.roll(np.arange(len(TEXTS)), turn)
-        texts = [TEXTS[row] for row in rows] * (1 + turn % 2 * 4)
+        texts = [TEXTS[row] for row in rows] * (1 + turn % 2 * 2)
         values = embedder.encode(texts).values[: len(rows)]
         return float(cosines(values, expected[rows]).min())
 
     with ThreadPoolExecutor(8) as pool:
-        assert min(pool.map(worst_cosine, range(16))) > 1 - tolerance
+        assert min(pool.map(worst_cosine, range(8))) > 1 - tolerance
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])

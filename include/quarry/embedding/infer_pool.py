@@ -2,12 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import openvino as ov
 
 from include.quarry.embedding.batches import Batch
 from include.quarry.records import Float32
+
+_Flying = deque[tuple[ov.InferRequest, Batch]]
 
 
 class InferPool:
@@ -24,12 +26,10 @@ class InferPool:
 
     def run(self, batches: Iterable[Batch], values: Float32) -> None:
         """Write the vector of row `i` of each batch to `values[batch.rows[i]]`."""
-        flying: deque[tuple[ov.InferRequest, Batch]] = deque()
+        flying: _Flying = deque()
         try:
             for batch in batches:
-                while flying and self._free.empty():
-                    self._land(flying, values)
-                request = self._free.get()
+                request = self._borrow(flying, values)
                 flying.append((request, batch))
                 request.start_async([batch.ids, batch.mask])
             while flying:
@@ -39,7 +39,14 @@ class InferPool:
                 request.cancel()
                 self._free.put(request)
 
-    def _land(self, flying: deque[tuple[ov.InferRequest, Batch]], values: Float32) -> None:
+    def _borrow(self, flying: _Flying, values: Float32) -> ov.InferRequest:
+        while True:
+            try:
+                return self._free.get(block=not flying)
+            except Empty:
+                self._land(flying, values)
+
+    def _land(self, flying: _Flying, values: Float32) -> None:
         request, batch = flying[0]
         request.wait()
         values[batch.rows] = request.get_output_tensor(0).data

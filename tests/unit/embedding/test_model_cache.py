@@ -1,3 +1,4 @@
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -37,6 +38,15 @@ def test_a_failed_making_leaves_no_model(tmp_path: Path) -> None:
         cached_folder(tmp_path, "m", fail)
     assert not (tmp_path / "m").exists()
     assert (cached_folder(tmp_path, "m", write_model) / "model").read_text() == "whole"
+
+
+def test_while_a_model_is_made_its_lock_is_held(tmp_path: Path) -> None:
+    def make(folder: Path) -> None:
+        with (tmp_path / "m.lock").open() as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        write_model(folder)
+
+    cached_folder(tmp_path, "m", make)
 
 
 def _die_midway(folder: Path) -> None:
