@@ -33,6 +33,11 @@ class Settings(BaseSettings):
     haproxy_stats_port: int = Field(8404, ge=1, le=65535, description="statistics page of the HTTP ingress")
     haproxy_metrics_port: int = Field(9101, ge=1, le=65535, description="Prometheus metrics of the HTTP ingress")
 
+    http_address: str = Field("", description="URL of the HTTP API where it runs elsewhere; empty means here")
+    airflow_address: str = Field("", description="URL of Airflow where it runs elsewhere; empty means here")
+    ray_address: str = Field("", description="URL of Ray's job API where it runs elsewhere; empty means here")
+    mlflow_address: str = Field("", description="URL of MLflow where it runs elsewhere; empty means here")
+
     ray_cpus: int = Field(8, ge=1, le=1024, description="logical CPUs that Ray hands out on this machine")
     object_store_bytes: int = Field(512 * 2**20, ge=80 * 2**20, description="memory of Ray's object store, in bytes")
     serve_config: Path = Field(Path("ray_apps/config/serve.local.yaml"), description="what Ray Serve runs")
@@ -77,22 +82,22 @@ class Settings(BaseSettings):
     @property
     def mlflow_url(self) -> str:
         """Tracking address of MLflow."""
-        return f"http://{self.host}:{self.mlflow_port}"
+        return self.mlflow_address or f"http://{self.host}:{self.mlflow_port}"
 
     @property
     def ray_url(self) -> str:
         """Address of Ray's job API and dashboard."""
-        return f"http://{self.host}:{self.ray_port}"
+        return self.ray_address or f"http://{self.host}:{self.ray_port}"
 
     @property
     def http_url(self) -> str:
         """Address of the HTTP API."""
-        return f"http://{self.host}:{self.http_port}"
+        return self.http_address or f"http://{self.host}:{self.http_port}"
 
     @property
     def airflow_url(self) -> str:
         """Address of the Airflow UI and API."""
-        return f"http://{self.host}:{self.airflow_port}"
+        return self.airflow_address or f"http://{self.host}:{self.airflow_port}"
 
 
 @cache
