@@ -16,10 +16,13 @@ from include.quarry.specs import ChunkerSpec
 
 
 class SplitTokenizer:
-    """Tokens are runs of at most three letters or digits, and single other characters."""
+    """A word of up to three characters is one token, a longer one has a token for each character.
+
+    So two words have more tokens when they are joined than apart, as it may happen with a real tokenizer.
+    """
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        return [match.span() for match in re.finditer(r"\w{1,3}|[^\w\s]", text)]
+        return [match.span() for match in re.finditer(r"(?<!\S)\S{1,3}(?!\S)|\S", text)]
 
 
 MakeChunker = Callable[[ChunkerSpec, Tokenizer], Chunker]

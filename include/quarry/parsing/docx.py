@@ -6,8 +6,8 @@ from io import BytesIO
 from zipfile import BadZipFile, ZipFile
 
 import docx
-from docx.exceptions import PythonDocxError
 from docx.opc.exceptions import OpcError
+from docx.oxml.exceptions import XmlchemyError
 from docx.table import Table, _Cell
 from docx.text.paragraph import Paragraph
 from lxml.etree import LxmlError
@@ -20,8 +20,8 @@ _MAX_UNPACKED_BYTES = 100_000_000
 _MAX_PARTS = 10_000
 # What zipfile, lxml and python-docx were seen to raise over broken files; all of them mean the same to the sender.
 _BROKEN = (
-    *(BadZipFile, zlib.error, EOFError, OpcError, PythonDocxError, LxmlError),
-    *(KeyError, IndexError, AttributeError, ValueError, TypeError, NotImplementedError, RuntimeError, AssertionError),
+    *(BadZipFile, zlib.error, EOFError, RuntimeError, LxmlError, OpcError, XmlchemyError),
+    *(LookupError, AttributeError, ValueError, TypeError, OverflowError),
 )
 
 
@@ -76,10 +76,10 @@ def _table(table: Table) -> Block:
 
 
 def _rows(table: Table) -> Iterator[str]:
-    """One line a row; a merged cell speaks once."""
+    """One line a row; a merged cell speaks once, whatever span it claims."""
     for row in table.rows:
-        cells = {id(cell._tc): cell for cell in row.cells}
-        line = " | ".join(" ".join(_cell_text(cell).split()) for cell in cells.values())
+        cells = (_Cell(cell, table) for cell in row._tr.tc_lst if cell.vMerge != "continue")
+        line = " | ".join(" ".join(_cell_text(cell).split()) for cell in cells)
         if line.strip(" |"):
             yield line
 

@@ -40,6 +40,20 @@ def test_a_zip_that_is_no_word_document_is_unreadable() -> None:
         list(DocxParser().blocks(buffer.getvalue()))
 
 
+def test_a_cell_that_claims_a_billion_columns_costs_nothing() -> None:
+    with ZipFile(BytesIO(make_docx())) as intact:
+        parts = {name: intact.read(name) for name in intact.namelist()}
+    parts["word/document.xml"] = parts["word/document.xml"].replace(
+        b'w:gridSpan w:val="2"', b'w:gridSpan w:val="999999999"'
+    )
+    assert b"999999999" in parts["word/document.xml"]
+    buffer = BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    assert Block("name | size\neagle owl\n\n", "table") in list(DocxParser().blocks(buffer.getvalue()))
+
+
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_a_word_document_with_damaged_xml_is_read_or_refused(data: st.DataObject) -> None:
