@@ -68,7 +68,7 @@ def _measure(options: argparse.Namespace, console: Console) -> tuple[RunRecord, 
         from evaluation.tracking import connect, log_run  # noqa: PLC0415 mlflow takes seconds to import
 
         client = connect(options.mlflow)  # before the work, not after it
-    record = asyncio.run(execute(suite, _run_options(options)))
+    record = asyncio.run(execute(suite, _run_options(options), load_settings()))
     verdict = judge(record, record.thresholds) if record.thresholds else None
     print_run(console, record, verdict)
     if verdict and options.command is _run:

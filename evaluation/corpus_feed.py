@@ -1,12 +1,32 @@
-"""A suite's corpus as raw documents, so that it enters Quarry through the same door as everything else."""
+"""A suite's corpus as a feed, so that it enters Quarry through the same door as everything else."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from evaluation.beir import read_corpus
-from include.quarry.records import DocumentKey, RawDocument
+from include.quarry.feeds.protocol import FeedItem
+from include.quarry.records import DocumentKey, RawDocument, hash_text
 
 TENANT = "default"
+
+
+class CorpusFeed:
+    """The documents of a `corpus.jsonl`, lazily; a document's offset is the hash of its row."""
+
+    def __init__(self, path: Path, *, corpus: str, tenant: str = TENANT) -> None:
+        self._path = path
+        self._corpus = corpus
+        self._tenant = tenant
+
+    @property
+    def name(self) -> str:
+        return f"suite:{self._corpus}:{self._tenant}"
+
+    def items(self) -> Iterator[FeedItem]:
+        for document in read_documents(self._path, corpus=self._corpus, tenant=self._tenant):
+            offset = hash_text(f"{document.title}\n{document.content.decode('utf-8', 'surrogatepass')}")
+            yield FeedItem(document.key.doc_id, document.uri, offset, partial(_itself, document))
 
 
 def read_documents(path: Path, *, corpus: str, tenant: str = TENANT) -> Iterator[RawDocument]:
@@ -22,3 +42,7 @@ def read_documents(path: Path, *, corpus: str, tenant: str = TENANT) -> Iterator
                 content_type="text/plain",
                 title=row.title or None,
             )
+
+
+def _itself(document: RawDocument) -> RawDocument:
+    return document

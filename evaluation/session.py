@@ -1,5 +1,7 @@
 """From a suite to a record: prepare the corpus, open a way to ask, run, and show how it goes."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from evaluation.drivers.http import HttpDriver
@@ -10,6 +12,7 @@ from evaluation.preparation import PreparedCorpus, open_corpus, prepare_corpus
 from evaluation.progress import progress_bar
 from evaluation.record import RunRecord
 from evaluation.run import run_suite
+from include.quarry.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,11 @@ class RunOptions:
     corpus: str | None
 
 
-async def execute(suite: Suite, options: RunOptions) -> RunRecord:
+async def execute(suite: Suite, options: RunOptions, settings: Settings) -> RunRecord:
     """Prepare the suite's corpus if it brings one, then run the suite. Raises what preparation and driver raise."""
-    prepared = None if options.corpus or suite.corpus_file is None else _prepare(suite, options)
+    prepared = None if options.corpus or suite.corpus_file is None else _prepare(suite, options, settings)
     corpus = prepared.corpus if prepared else options.corpus or suite.corpus
-    driver = _open_driver(corpus, options)
-    try:
+    async with _driver(corpus, options, settings) as driver:
         with progress_bar() as progress:
             task = progress.add_task("asking", total=len(suite.queries))
             return await run_suite(
@@ -41,11 +43,9 @@ async def execute(suite: Suite, options: RunOptions) -> RunRecord:
                 ingestion=prepared.ingestion if prepared else None,
                 on_outcome=lambda _outcome: progress.advance(task),
             )
-    finally:
-        await driver.close()
 
 
-def _prepare(suite: Suite, options: RunOptions) -> PreparedCorpus:
+def _prepare(suite: Suite, options: RunOptions, settings: Settings) -> PreparedCorpus:
     with progress_bar() as progress:
         tasks = []
 
@@ -55,13 +55,29 @@ def _prepare(suite: Suite, options: RunOptions) -> PreparedCorpus:
         def advance(done: int) -> None:
             progress.update(tasks[-1], completed=done)
 
-        return prepare_corpus(suite, tenant=options.tenant, on_phase=begin, on_progress=advance)
+        return prepare_corpus(
+            suite,
+            settings,
+            tenant=options.tenant,
+            in_process=options.in_process,
+            on_phase=begin,
+            on_progress=advance,
+        )
 
 
-def _open_driver(corpus: str, options: RunOptions) -> Driver:
-    if not options.in_process:
-        return HttpDriver(options.url, corpus=corpus, tenant=options.tenant, connections=options.connections)
-    opened = open_corpus(corpus)
-    return InProcessDriver(
-        opened.retriever, tenant=options.tenant, index_version=opened.index_version, watermark=opened.watermark
-    )
+@asynccontextmanager
+async def _driver(corpus: str, options: RunOptions, settings: Settings) -> AsyncIterator[Driver]:
+    if options.in_process:
+        with open_corpus(corpus, settings) as opened:
+            yield InProcessDriver(
+                opened.retriever,
+                tenant=options.tenant,
+                index_version=opened.index_version,
+                watermark=opened.watermark,
+            )
+        return
+    driver = HttpDriver(options.url, corpus=corpus, tenant=options.tenant, connections=options.connections)
+    try:
+        yield driver
+    finally:
+        await driver.close()
