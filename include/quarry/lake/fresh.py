@@ -5,10 +5,13 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import head
 from include.quarry.catalog.versions import IN_USE, list_versions
 from include.quarry.embedding.protocol import Embedder
+from include.quarry.errors import QuarryError
 from include.quarry.lake.claims import claim, release
 from include.quarry.lake.pending import PendingQuery, PendingText, pending_texts
 from include.quarry.lake.vectors import VectorLake
@@ -48,7 +51,7 @@ class FreshTail:
             try:
                 while self.step():
                     pass
-            except Exception:
+            except (QuarryError, SQLAlchemyError, OSError):  # a bug ends the thread, and the health check sees it
                 logger.exception("the fresh tail could not be embedded; trying again")
 
     def stop(self) -> None:

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import IndexVersion, find_route, find_version
-from include.quarry.errors import NotFound
+from include.quarry.errors import NotFound, QuarryError
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.index import Index
 from include.quarry.retrieval.retriever import QueryEncoder, Retriever, Serving
@@ -87,7 +89,7 @@ class ResidentIndexes:
             for corpus, resident in list(self._residents.items()):
                 try:
                     self._refresh(corpus, resident)
-                except Exception:
+                except (QuarryError, SQLAlchemyError, OSError):  # a bug ends the thread; the health check sees it
                     logger.exception("corpus %s could not follow the log; trying again", corpus)
 
     def stop(self) -> None:
