@@ -32,12 +32,11 @@ class Program:
     health_token: str = ""
     port: int | None = None
     stop_s: int = 20
-    priority: int = 500
 
 
 def programs_of(installation: Installation) -> tuple[Program, ...]:
     """All parts, in the order in which they start."""
-    return (mlflow(installation), ray(installation), *airflow(installation), serve(installation))
+    return (ray(installation), mlflow(installation), *airflow(installation), serve(installation))
 
 
 def program(installation: Installation, name: str) -> Program:
@@ -95,11 +94,14 @@ def ray(installation: Installation) -> Program:
         "object-store-memory": settings.object_store_bytes,
         "temp-dir": installation.ray,
     }
-    haproxy = installation.sockets / "haproxy"
+    haproxy = installation.sockets  # no folder below: with the node's id, haproxy's longest path is 90 of 97 bytes
     environment = {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(settings.serve_fallback_port),
+        # On a busy machine Serve would take a slow ingress for a dead one, and start another.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+        "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_STATS_PORT": str(settings.haproxy_stats_port),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(settings.haproxy_metrics_port),
@@ -195,4 +197,4 @@ def serve(installation: Installation) -> Program:
     """The keeper that has Ray Serve run what the configuration says, also after Ray was started anew."""
     settings = installation.settings
     command = (sys.executable, "-m", "include.quarry", "keep-serving")
-    return Program("serve", command, {}, f"{settings.http_url}/readyz", port=settings.http_port, priority=900)
+    return Program("serve", command, {}, f"{settings.http_url}/readyz", port=settings.http_port)

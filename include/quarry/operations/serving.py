@@ -34,8 +34,10 @@ class ServeApi:
         )
 
     def deploy(self, document: dict[str, Any]) -> None:
-        """Ask Serve to run exactly what `document` says. Raises `Misconfigured` when it refuses."""
+        """Ask Serve to run exactly what `document` says. Raises `Misconfigured` when it refuses for good."""
         response = self._client.put(_PATH, json=document, timeout=120)
+        if response.is_server_error:
+            raise Unavailable(f"Ray Serve cannot deploy yet ({response.status_code}): {response.text[-500:]}")
         if response.is_error:
             raise Misconfigured(f"Ray Serve refuses the configuration ({response.status_code}): {response.text[:2000]}")
 

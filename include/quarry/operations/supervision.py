@@ -20,6 +20,7 @@ from include.quarry.operations.installation import MARK, REPOSITORY, Installatio
 from include.quarry.operations.programs import Program
 
 _GROUP = "quarry"
+_AT_REST = ("STOPPED", "EXITED", "FATAL")
 _LOG_BYTES = 10_000_000
 _LOG_COPIES = 3
 
@@ -61,7 +62,7 @@ def configuration(installation: Installation, parts: Iterable[Program]) -> str:
 
 
 def start(installation: Installation, parts: Iterable[Program]) -> None:
-    """Start supervisord, which starts the parts. Raises `Unavailable` when it does not come up."""
+    """Start supervisord; the parts wait for `start_part`. Raises `Unavailable` when it does not come up."""
     path = installation.supervisor_conf
     path.write_text(configuration(installation, parts))
     environment = {**os.environ, **installation.environment(), MARK: str(installation.home)}
@@ -87,6 +88,12 @@ def states(installation: Installation) -> list[PartState]:
     return [PartState(part["name"], part["statename"], part["pid"]) for part in answer]
 
 
+def start_part(installation: Installation, name: str) -> None:
+    """Start one part and do not wait for it; nothing happens when it runs already."""
+    if any(part.name == name and part.state in _AT_REST for part in states(installation)):
+        _call(installation, "startProcess", f"{_GROUP}:{name}", False)
+
+
 def stop_part(installation: Installation, name: str) -> None:
     """Stop one part and wait until it has stopped; nothing happens when it does not run."""
     if any(part.name == name and part.pid for part in states(installation)):
@@ -102,7 +109,7 @@ def _program_section(installation: Installation, part: Program) -> dict[str, obj
     return {
         "command": f"{sys.executable} -m include.quarry run-part {part.name}",
         "directory": REPOSITORY,
-        "priority": part.priority,
+        "autostart": "false",
         "autorestart": "true",
         "startsecs": 5,
         "startretries": 10,

@@ -13,7 +13,9 @@ from include.quarry.operations.processes import describe, processes_of
 from include.quarry.operations.programs import Program, environment_of, programs_of
 from include.quarry.operations.progress import Phase, console, phase
 from include.quarry.operations.serving import ServeApi, serve_document
-from include.quarry.operations.supervision import start, states, supervisor_process
+from include.quarry.operations.supervision import start, start_part, states, supervisor_process
+
+_FIRST = ("ray", "mlflow")
 
 
 def up(installation: Installation) -> None:
@@ -29,10 +31,15 @@ def up(installation: Installation) -> None:
         with phase("migrate Airflow's database"):
             _migrate_airflow(installation, parts)
         start(installation, parts)
-    for part in parts:
-        if not is_healthy(part):
-            with phase(f"start {part.name}") as step:
-                _wait_for(installation, part, step)
+    # Ray gives its own parts 30 s to find each other (ray/_private/node.py); the rest waits until it has.
+    first = [part for part in parts if part.name in _FIRST]
+    for stage in (first, [part for part in parts if part not in first]):
+        for part in stage:
+            start_part(installation, part.name)
+        for part in stage:
+            if not is_healthy(part):
+                with phase(f"start {part.name}") as step:
+                    _wait_for(installation, part, step)
 
 
 def _require_clean(installation: Installation) -> None:

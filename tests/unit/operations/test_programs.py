@@ -18,7 +18,7 @@ def prepared(installation):
 
 def test_the_parts_start_in_this_order(installation):
     names = [part.name for part in programs_of(installation)]
-    assert names[:2] == ["mlflow", "ray"]
+    assert names[:2] == ["ray", "mlflow"]
     assert names[-1] == "serve"
     assert {"airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"} < set(names)
 
