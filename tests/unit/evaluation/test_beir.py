@@ -21,7 +21,7 @@ def write(path: Path, text: str) -> Path:
         "query-id\tcorpus-id\tscore\n1\ta\t1\n1\tb\t0\n",
         "1\ta\t1\n1\tb\t0\n",
         "1\ta\t1\r\n\r\n1\tb\t0\r\n",
-        "\ufeffquery-id\tcorpus-id\tscore\n1\ta\t1.0\n1\tb\t-2\n",
+        "\ufeff1\ta\t1.0\n1\tb\t-2\n",
         "1 0 a 1\n1 0 b 0\n",
         "1\ta\t1\n1\ta\t1\n1\tb\t0\n",
     ],

@@ -72,6 +72,17 @@ async def test_the_first_error_ends_the_run_and_leaves_no_task_behind(connection
     assert len(asyncio.all_tasks()) == 1
 
 
+async def test_an_error_does_not_wait_for_a_query_that_hangs() -> None:
+    class HangingDriver(FailingDriver):
+        async def retrieve(self, query: str, *, top_k: int) -> Retrieved:
+            if query == "text 1":
+                await asyncio.Event().wait()
+            return await super().retrieve(query, top_k=top_k)
+
+    with pytest.raises(Unavailable, match="gone"):
+        await asyncio.wait_for(ask_all(QUERIES, HangingDriver({}), top_k=10, connections=2), timeout=5)
+
+
 async def test_no_queries_need_no_driver_and_no_connections_are_refused() -> None:
     assert await ask_all([], ScriptedDriver({}), top_k=1, connections=1) == []
     with pytest.raises(InvalidInput, match="connections"):

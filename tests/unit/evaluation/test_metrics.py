@@ -52,7 +52,7 @@ def test_the_order_of_the_rankings_does_not_matter() -> None:
 
 
 def test_documents_count_by_their_best_passage_and_ties_go_by_id() -> None:
-    assert rank_documents([("b", 0.5), ("c", 0.9), ("a", 0.5), ("c", 0.1), ("b", 0.7), ("d", 0.7)]) == [
+    assert rank_documents([("d", 0.7), ("b", 0.5), ("c", 0.9), ("a", 0.5), ("c", 0.1), ("b", 0.7)]) == [
         "c",
         "b",
         "d",

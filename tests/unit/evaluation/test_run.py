@@ -22,6 +22,7 @@ async def test_means_are_over_answerable_queries_only(write_suite) -> None:
     driver = ScriptedDriver({"first": [("a", 1.0)], "nobody knows": [("a", 1.0)]})
     record = await run_suite(suite, driver, corpus="main", tenant="t", ingestion=Ingestion(documents=10, seconds=4))
     assert record.metrics["ndcg@10"] == pytest.approx(0.5)
+    assert (record.suite, record.corpus, record.tenant, record.watermark) == ("small", "main", "t", 7)
     assert [query.answerable for query in record.queries] == [True, True, False]
     assert record.queries[2].scores == {}
     assert len(record.judged) == 2
