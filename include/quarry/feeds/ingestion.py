@@ -9,7 +9,7 @@ from pathlib import Path
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import find_document
-from include.quarry.catalog.offsets import load_offsets
+from include.quarry.catalog.offsets import forget_offset, load_offsets
 from include.quarry.chunking.protocol import Chunker
 from include.quarry.chunking.structure import StructureChunker
 from include.quarry.chunking.tokenizer import load_tokenizer
@@ -110,9 +110,10 @@ class FeedPass:
 
     def _remove(self, doc_id: str) -> int:
         key = DocumentKey(self._corpus, self._tenant, doc_id)
-        with self._database.read() as connection:
+        with self._database.write() as connection:
             document = find_document(connection, key)
-        if document is not None and document.feed != self._feed.name:
-            return 0  # another feed has taken the document over
+            if document is not None and document.feed != self._feed.name:
+                forget_offset(connection, self._feed.name, doc_id)  # another feed has taken the document over
+                return 0
         self._ingestor.delete(key, self._feed.name, doc_id)
         return 1

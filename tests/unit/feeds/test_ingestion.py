@@ -1,0 +1,169 @@
+"""A pass over a feed: new, changed, deleted and unreadable documents, and passes that die."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.log import find_document
+from include.quarry.catalog.quarantine import list_quarantine
+from include.quarry.catalog.schema import changes
+from include.quarry.errors import NotFound
+from include.quarry.feeds.folder import FolderFeed
+from include.quarry.feeds.ingestion import FeedPass, IngestReport, make_chunker
+from include.quarry.feeds.ingestor import Ingestor
+from include.quarry.records import DocumentKey
+
+MAX_BYTES = 20_000
+
+
+class Folder:
+    """A folder of documents, and passes over it."""
+
+    def __init__(self, path: Path, database: Database) -> None:
+        self.path = path
+        self.database = database
+
+    def write(self, name: str, text: str | bytes) -> None:
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def scan(self, on_item: Callable[[str], None] = lambda doc_id: None) -> IngestReport:
+        feed = FolderFeed(self.path, "main", "default", MAX_BYTES)
+        ingestor = Ingestor(self.database, make_chunker, MAX_BYTES)
+        return FeedPass(feed, "main", "default", ingestor, self.database).run(on_item)
+
+    def text(self, doc_id: str) -> str | None:
+        with self.database.read() as connection:
+            row = find_document(connection, DocumentKey("main", "default", doc_id))
+        return None if row is None or row.deleted else row.text
+
+    def change_count(self) -> int:
+        with self.database.read() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(changes)) or 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, database: Database) -> Folder:
+    (tmp_path / "docs").mkdir()
+    return Folder(tmp_path / "docs", database)
+
+
+def test_new_changed_and_deleted_files_are_found(folder: Folder) -> None:
+    folder.write("a.md", "# A\n\nFirst text.")
+    folder.write("deep/b.txt", "Second text.")
+    assert folder.scan() == IngestReport(seen=2, changed=2, unchanged=0, deleted=0, quarantined=0)
+    folder.write("a.md", "# A\n\nAnother text, longer than before.")
+    (folder.path / "deep/b.txt").unlink()
+    assert folder.scan() == IngestReport(seen=1, changed=1, unchanged=0, deleted=1, quarantined=0)
+    assert folder.text("a.md") == "# A\n\nAnother text, longer than before."
+    assert folder.text("deep/b.txt") is None
+
+
+def test_unchanged_files_are_not_even_read(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write("a.md", "Text.")
+    folder.scan()
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
+    assert folder.scan().unchanged == 1
+
+
+def test_a_touched_file_with_the_same_content_is_no_change(folder: Folder) -> None:
+    folder.write("a.md", "Text.")
+    folder.scan()
+    os.utime(folder.path / "a.md", (1, 1))
+    assert folder.scan().unchanged == 1
+    assert folder.change_count() == 1
+
+
+def test_an_unreadable_file_is_quarantined_with_its_reason_and_the_rest_goes_on(folder: Folder) -> None:
+    folder.write("a.md", "Readable.")
+    folder.write("bad.txt", b"\xff\xfe\x00\xd8 not unicode \x81")
+    folder.write("big.txt", "word " * MAX_BYTES)
+    folder.write("broken.pdf", b"%PDF-1.4 nothing of the kind")
+    folder.write("empty.md", "  \n")
+    report = folder.scan()
+    assert (report.changed, report.quarantined) == (1, 4)
+    with folder.database.read() as connection:
+        reasons = {found.key.doc_id: found.reason for found in list_quarantine(connection, "main")}
+    assert reasons.keys() == {"bad.txt", "big.txt", "broken.pdf", "empty.md"}
+    assert reasons["big.txt"].startswith("ContentTooLarge")
+    assert all(": " in reason for reason in reasons.values())
+
+
+def test_a_quarantined_file_is_tried_again_only_when_it_changes(folder: Folder) -> None:
+    folder.write("a.txt", b"\x00\x01\x02")
+    assert folder.scan().quarantined == 1
+    assert folder.scan() == IngestReport(seen=1, changed=0, unchanged=1, deleted=0, quarantined=0)
+    folder.write("a.txt", "Now it is text.")
+    assert folder.scan().changed == 1
+    with folder.database.read() as connection:
+        assert list_quarantine(connection, "main") == []
+
+
+def test_an_unreadable_new_version_leaves_the_old_one_in_place(folder: Folder) -> None:
+    folder.write("a.txt", "Good text.")
+    folder.scan()
+    folder.write("a.txt", b"\x00 spoiled")
+    assert folder.scan().quarantined == 1
+    assert folder.text("a.txt") == "Good text."
+
+
+def test_a_missing_folder_deletes_nothing(folder: Folder) -> None:
+    folder.write("a.md", "Text.")
+    folder.scan()
+    folder.path.rename(folder.path.with_name("elsewhere"))
+    with pytest.raises(NotFound, match="nothing was read or deleted"):
+        folder.scan()
+    assert folder.text("a.md") == "Text."
+
+
+@pytest.mark.parametrize("killed_after", range(1, 6))
+def test_a_killed_pass_continues_where_it_stopped(folder: Folder, killed_after: int) -> None:
+    class Killed(BaseException):
+        pass
+
+    done: list[str] = []
+
+    def die(doc_id: str) -> None:
+        done.append(doc_id)
+        if len(done) == killed_after:
+            raise Killed
+
+    for number in range(5):
+        folder.write(f"{number}.md", f"Document number {number}.")
+    with pytest.raises(Killed):
+        folder.scan(on_item=die)
+    report = folder.scan()
+    assert (report.changed, report.unchanged) == (5 - killed_after, killed_after)
+    assert folder.change_count() == 5
+
+
+def test_hidden_files_and_links_that_lead_out_are_left_alone(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("outside")
+    (folder.path / "link.txt").symlink_to(tmp_path / "secret.txt")
+    folder.write(".hidden.md", "hidden")
+    folder.write(".git/config.txt", "hidden")
+    folder.write("picture.png", b"\x89PNG")
+    assert folder.scan().seen == 0
+
+
+def test_a_file_name_that_is_not_unicode_is_ingested(folder: Folder) -> None:
+    (Path(os.fsdecode(bytes(folder.path) + b"/caf\xe9.txt"))).write_text("Coffee.")
+    assert folder.scan().changed == 1
+    assert folder.text("caf\\xe9.txt") == "Coffee."
+
+
+def test_a_document_taken_over_by_an_upload_survives_the_deletion_of_its_file(folder: Folder) -> None:
+    from include.quarry.records import RawDocument
+
+    folder.write("a.txt", "From the folder.")
+    folder.scan()
+    raw = RawDocument(DocumentKey("main", "default", "a.txt"), "quarry://main/a.txt", b"Uploaded.", "text/plain")
+    Ingestor(folder.database, make_chunker, MAX_BYTES).upsert(raw, "http")
+    (folder.path / "a.txt").unlink()
+    assert folder.scan().deleted == 0
+    assert folder.text("a.txt") == "Uploaded."
