@@ -8,6 +8,10 @@ def test_words_are_stemmed_folded_and_freed_of_stop_words() -> None:
     assert words == ["resum", "compressor", "calcul"]
 
 
+def test_the_words_that_make_a_question_are_not_searched_for() -> None:
+    assert analyser("en").analyze("How do I install it, and from where should I?") == ["i", "instal", "i"]
+
+
 def test_versions_options_and_paths_fall_apart_the_same_way_on_both_sides() -> None:
     assert analyser("en").analyze("--max-tokens=5 v1.2.3 a/b_c.py") == [
         "max",
