@@ -46,7 +46,7 @@ class TierLimits:
 
 
 LIMITS: Mapping[Tier, TierLimits] = {
-    "fast": TierLimits(prompt_tokens=700, answer_tokens=96, passages=3, sentences=2),
+    "fast": TierLimits(prompt_tokens=450, answer_tokens=80, passages=3, sentences=2),
     "deep": TierLimits(prompt_tokens=2000, answer_tokens=256, passages=4, sentences=6),
 }
 

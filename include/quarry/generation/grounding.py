@@ -35,6 +35,8 @@ SPARED_OF = 6
 SHORT_WORDS = 3
 """An answer of at most so many words ("In 1999.") is judged together with the question."""
 ABOUT_QUESTION = 0.5
+_OPENING = re.compile(r"(?:the|this)\s+(?:\w+\s+){0,2}?(?:answer|sentence)\b[^:.]{0,60}:\s*(?=\S)", re.IGNORECASE)
+_ASKS_WHAT = re.compile(r"\b(?:who|whom|whose|what|which|when|where|why|how)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,13 @@ def check_sentence(
 ) -> Verdict:
     """Judge one sentence. Its own markers are kept where they are right, and replaced by the best passage elsewhere."""
     cited = {int(number) for group in MARKERS.findall(sentence) for number in re.findall(r"\d+", group)}
-    text = _without_markers(sentence)
+    text = _bare(sentence)
     claim = tuple(word for word in read_words(strip_markup(text)) if not is_reporting(word))
     if text.endswith(("?", ":")) or len(claim) < (1 if question else 2):
         return Verdict(text, (), "it states nothing that could be checked")
     asked = read_words(question)
+    if len(claim) <= SHORT_WORDS and _ASKS_WHAT.search(question) and all(is_among(word, asked) for word in claim):
+        return Verdict(text, (), "it only repeats the question")
     supports: dict[int, Support] = {}
     reason, furthest = "no passage says anything like it", 0.0
     for window in find_windows(evidence):
@@ -94,8 +98,11 @@ def check_sentence(
     return Verdict(text, right or (max(supports.values(), key=lambda support: (support.score, -support.marker)),))
 
 
-def _without_markers(sentence: str) -> str:
-    return re.sub(r"\s+([.,;:!?])", r"\1", MARKERS.sub("", sentence)).strip()
+def _bare(sentence: str) -> str:
+    """The sentence without markers, and without an opening such as "The answer is:"."""
+    text = re.sub(r"\s+([.,;:!?])", r"\1", MARKERS.sub("", sentence)).strip()
+    opening = _OPENING.match(text)
+    return text[opening.end() :].strip(" \"'\u201c\u201d") if opening else text
 
 
 def _judge(

@@ -56,7 +56,8 @@ def flatten(text: str) -> str:
 class SentenceStream:
     """Cuts generated text into sentences as it arrives; a sentence is given out once its end is certain.
 
-    A sentence's end is certain when the next one has begun, since `[1]` may still follow the full stop.
+    A sentence's end is certain when the next one has begun, since `[1]` may still follow the full stop. In an answer
+    every line break ends a sentence.
     """
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ class SentenceStream:
 
     def feed(self, text: str) -> list[str]:
         """Take more text; return the sentences that are complete now, markers included."""
-        self._pending += text
+        self._pending += text.replace("\n", "\n\n")
         sentences = split_sentences(self._pending)
         if len(sentences) < 2:
             return []

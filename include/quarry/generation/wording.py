@@ -30,8 +30,9 @@ _FUNCTION = _set(
     " however although though while whereas yet"
 )
 _REPORTING = _set(
-    "according accord answer passage text document source context state say says said describe mention note explain"
-    " refer call name know include includ provid provide offer specif specifically particular example exampl"
+    "according accord answer question sentence passage text document source context state say says said describe"
+    " mention note explain refer call name know include includ provid provide offer specif specifically particular example"
+    " exampl"
 )
 _NEGATORS = _set(
     "not no never none nobody nothing neither nor cannot without hardly barely seldom lack lacks lacked lacking fail"
@@ -126,7 +127,7 @@ def _negates(lower: str, following: str) -> bool:
 
 def _content(token: str, lower: str, previous: str, initial: bool, following: str) -> tuple[str, str, Kind] | None:
     """Form, stem and kind of a token that bears meaning; None for a function word or a punctuation mark."""
-    form = lower.removesuffix("'s").removesuffix("'")
+    form = re.sub(r"'(?:s|re|ve|ll|d|m)?$", "", lower)
     counts = form != "one" or not (previous in _NO_NUMBER_AFTER or following.startswith(" of"))
     if token in _UNITS:
         return _UNITS[token], _UNITS[token], "plain"
@@ -136,7 +137,7 @@ def _content(token: str, lower: str, previous: str, initial: bool, following: st
     if form in _NUMBERS and counts:
         return form, _NUMBERS[form], "number"
     acronym = token.isupper() and len(token) > 1 and not initial
-    if not (token[0].isalpha() or token[0] == "_") or (lower in _FUNCTION and not acronym):
+    if not (token[0].isalpha() or token[0] == "_") or (form in _FUNCTION and not acronym):
         return None
     named = "_" in token or not (token.islower() or (initial and token[1:].islower()))
     return form, stem_of(form), "name" if named and len(token) > 1 else "plain"

@@ -169,3 +169,13 @@ def test_near_wordings_need_a_similarity_measure_and_keep_the_rest_strict(passag
 
 def test_no_passages_support_nothing() -> None:
     assert not check_sentence("Ruff is fast.", []).supported
+
+
+@pytest.mark.parametrize("sentence", ["The Panthers.", "The answer is: Panthers.", "The Panthers had interceptions."])
+def test_a_short_answer_that_only_repeats_the_question_is_none(sentence: str, passages: list[Evidence]) -> None:
+    assert not check_sentence(sentence, passages, question="How many interceptions did the Panthers have?").supported
+
+
+def test_an_opening_such_as_the_answer_is_is_taken_off(passages: list[Evidence]) -> None:
+    verdict = check_sentence('The sentence that answers the question is: "Dogs chase cats."', passages)
+    assert (verdict.text, verdict.supported) == ("Dogs chase cats.", True)

@@ -115,7 +115,8 @@ def another(pattern: re.Pattern[str]) -> Callable[[re.Match[str], random.Random,
 
     def by(match: re.Match[str], rng: random.Random, passage: Evidence) -> str:
         others = {found for statement in passage.statements for found in pattern.findall(statement.text)}
-        return rng.choice(sorted(others - set(pattern.findall(match.string))) or [""])
+        chosen: str = rng.choice(sorted(others - set(pattern.findall(match.string))) or [""])
+        return chosen
 
     return by
 

@@ -66,3 +66,9 @@ def test_a_sentence_is_not_given_out_before_the_next_has_begun() -> None:
     assert stream.feed("Ruff is fast.") == []
     assert stream.feed(" [1]") == []
     assert stream.feed(" It") == ["Ruff is fast. [1]"]
+
+
+def test_a_line_break_in_an_answer_ends_a_sentence() -> None:
+    stream = SentenceStream()
+    assert stream.feed("Super Bowl 50\nThe Broncos won") == ["Super Bowl 50"]
+    assert stream.flush() == ["The Broncos won"]
