@@ -2,11 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from threading import current_thread
+from time import thread_time
 
 import pytest
 
 from include.quarry.errors import ForeignVectors, InvalidInput, Unavailable
-from include.quarry.records import Float32, Scope
+from include.quarry.records import Float32, Hit, Scope
 from include.quarry.retrieval.index import Index
 from include.quarry.retrieval.retriever import Retriever, Serving
 from include.quarry.specs import EmbeddingSpec
@@ -72,3 +74,26 @@ async def test_refuses_before_an_index_is_there_and_refuses_empty_queries(index:
         await retriever.retrieve(" \n", top_k=1, scope=T1)
     with pytest.raises(InvalidInput):
         await retriever.retrieve("wing", top_k=0, scope=T1)
+
+
+async def test_slow_searches_leave_the_event_loop_and_quick_ones_stay(index: Index, vectors_of, monkeypatch) -> None:
+    threads: list[str] = []
+    cost_s = 0.0
+
+    def search(*_: object) -> list[Hit]:
+        began = thread_time()
+        while thread_time() - began < cost_s:
+            pass
+        threads.append(current_thread().name)
+        return []
+
+    monkeypatch.setattr(index, "search", search)
+    retriever = Retriever(Serving(Encoder(vectors_of, index.spec.embedding), index))
+    for _ in range(3):
+        await retriever.retrieve("wing", top_k=1, scope=T1)
+    assert set(threads) == {current_thread().name}
+    cost_s = 0.03
+    for _ in range(4):
+        await retriever.retrieve("wing", top_k=1, scope=T1)
+    assert threads[-1].startswith("search")
+    retriever.close()
