@@ -1,0 +1,95 @@
+"""What a replica holds: loaded on first use, at the head of the log, swapped whole."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.quarry.errors import NotFound
+from include.quarry.records import Scope, Vectors
+from include.quarry.routing.building import build_version
+from include.quarry.routing.promotion import promote
+from include.quarry.routing.resident import ResidentIndexes
+from include.quarry.settings import Settings
+from tests.unit.routing.corpus import SPEC, Corpus, HashEncoder
+
+_PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def residents(corpus: Corpus, tmp_path: Path) -> Iterator[ResidentIndexes]:
+    residents = ResidentIndexes(corpus.database, corpus.lake, tmp_path / "scratch", lambda spec: HashEncoder(), 0.02)
+    thread = threading.Thread(target=residents.follow)
+    thread.start()
+    yield residents
+    residents.stop()
+    thread.join()
+
+
+def make_live(corpus: Corpus, settings: Settings, version_id: str = "v1") -> None:
+    corpus.embed()
+    build_version(version_id, "main", SPEC, settings)
+    promote(version_id, settings)
+
+
+async def found(residents: ResidentIndexes, query: str, tenant: str = "default") -> list[str]:
+    retriever = residents.find("main") or residents.load("main")
+    retrieval = await retriever.retrieve(query, top_k=5, scope=Scope(tenant))
+    return [hit.chunk.key.doc_id for hit in retrieval.hits]
+
+
+async def until(residents: ResidentIndexes, query: str, expected: list[str]) -> None:
+    """Wait for the follower, which works on a thread of its own."""
+    tick = threading.Event()
+    for _ in range(int(_PATIENCE_S / 0.02)):
+        if await found(residents, query) == expected:
+            return
+        tick.wait(0.02)
+    pytest.fail(f"{query!r} finds {await found(residents, query)}, not {expected}, after {_PATIENCE_S} s")
+
+
+async def test_a_corpus_without_a_route_is_not_found(residents: ResidentIndexes) -> None:
+    with pytest.raises(NotFound, match="no live index version"):
+        residents.load("main")
+
+
+async def test_an_upload_becomes_searchable_and_a_delete_wins_without_a_rebuild(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings
+) -> None:
+    corpus.put("a", "Granite.")
+    make_live(corpus, routing_settings)
+    assert await found(residents, "granite") == ["a"]
+    corpus.put("b", "Basalt.")
+    corpus.embed()
+    await until(residents, "basalt", ["b", "a"])
+    corpus.delete("a")
+    await until(residents, "granite", ["b"])
+
+
+async def test_tenants_do_not_see_each_other(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings
+) -> None:
+    corpus.put("a", "Granite.", tenant="red")
+    corpus.put("a", "Granite.", tenant="blue")
+    corpus.put("b", "Granite.", tenant="blue")
+    make_live(corpus, routing_settings)
+    assert await found(residents, "granite", tenant="red") == ["a"]
+    assert sorted(await found(residents, "granite", tenant="blue")) == ["a", "b"]
+    assert await found(residents, "granite", tenant="green") == []
+
+
+async def test_a_promotion_swaps_the_version_and_a_retriever_already_taken_stays_usable(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings
+) -> None:
+    corpus.put("a", "Granite.")
+    make_live(corpus, routing_settings)
+    taken = residents.load("main").serving
+    assert taken is not None
+    make_live(corpus, routing_settings, "v2")
+    tick = threading.Event()
+    while (serving := residents.load("main").serving) is not None and serving.index.version != "v2":
+        assert not tick.wait(0.02)
+    vector = await HashEncoder().encode("granite")
+    hits = taken.index.search("granite", Vectors(taken.encoder.spec.fingerprint, vector.reshape(1, -1)), 1, Scope("default"))
+    assert [hit.chunk.key.doc_id for hit in hits] == ["a"]
