@@ -22,6 +22,10 @@ def points(count: int) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
+QUERIES = points(40)
+RECALL = {"hnsw": 0.97, "ivf": 0.9}
+
+
 def updates(rows: np.ndarray, seq: int = 1, tenant: str = "t1", prefix: str = "d") -> list[DocumentUpdate]:
     """One document a row; `part` is its number modulo 10, `half` modulo 2."""
     made = []
@@ -62,7 +66,7 @@ def built(request, flat: FaissStore, tmp_path_factory) -> FaissStore:
 )
 @pytest.mark.parametrize("k", [10, 100])
 def test_graph_and_lists_find_what_a_scan_finds_under_any_filter(built, flat, scope: Scope, k: int) -> None:
-    assert overlap(built, flat, points(40), k, scope) >= 0.95
+    assert overlap(built, flat, QUERIES, k, scope) >= RECALL[built.spec.kind]
 
 
 def test_the_tail_is_found_beside_the_graph_and_the_dead_are_not(built, flat, tmp_path: Path) -> None:
