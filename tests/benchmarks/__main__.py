@@ -1,0 +1,77 @@
+"""Run the benchmarks, or those that are named: `python -m tests.benchmarks [name ...]`.
+
+Each prints a table; figures and a picture are left under `<QUARRY_HOME>/bench/`. Ends with 1 when a bar was missed.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from include.quarry.operations.installation import REPOSITORY
+from include.quarry.settings import load_settings
+from tests.benchmarks import backfill_rate, retrieval_http
+from tests.benchmarks.report import Report, keep, machine, show
+
+Bench = Callable[[argparse.Namespace, Path], Report]
+
+
+def main() -> int:
+    arguments = _parse()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # what the platform sets; a second FAISS thread fights the engine
+    os.chdir(REPOSITORY)
+    folder = load_settings().home.absolute() / "bench"
+    console, conditions, missed = Console(width=120), [], []
+    for name in arguments.names or BENCHES:
+        conditions.append(f"before {name}: {machine()}")
+        console.print(conditions[-1], highlight=False)
+        report = BENCHES[name](arguments, folder)
+        show(report, console)
+        keep(report, [*conditions, f"after: {machine()}"], folder)
+        if not report.met:
+            missed.append(name)
+    console.print(f"figures and pictures are in {folder}" + (f"; bars missed in {', '.join(missed)}" if missed else ""))
+    return len(missed) > 0
+
+
+def _retrieval_http(arguments: argparse.Namespace, folder: Path) -> Report:
+    return retrieval_http.run(folder / "home", arguments.corpus, arguments.rounds, arguments.seconds)
+
+
+def _backfill_rate(arguments: argparse.Namespace, folder: Path) -> Report:
+    return backfill_rate.run(folder, arguments.chunks)
+
+
+def _embedding_engines(_arguments: argparse.Namespace, folder: Path) -> Report:
+    """It prints its own tables."""
+    command = [sys.executable, "-m", "tests.benchmarks.embedding_engines", f"--cache={folder / 'home/models'}"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Report("embedding_engines", notes=done.stdout.splitlines())
+
+
+BENCHES: dict[str, Bench] = {
+    "retrieval_http": _retrieval_http,
+    "backfill_rate": _backfill_rate,
+    "embedding_engines": _embedding_engines,
+}
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(BENCHES)}; default: all")
+    parser.add_argument("--corpus", type=Path, default=REPOSITORY.parent / "shared/data/vaswani", help="BEIR layout")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds of retrieval_http for each side")
+    parser.add_argument("--seconds", type=float, default=15, help="seconds of one round")
+    parser.add_argument("--chunks", type=int, default=5000, help="chunks of backfill_rate")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(BENCHES):
+        parser.error(f"unknown benchmarks {sorted(unknown)}; there are {', '.join(BENCHES)}")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

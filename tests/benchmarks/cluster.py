@@ -1,0 +1,84 @@
+"""A Ray head of the benchmarks' own, started exactly as the platform starts it, with ports and a home of its own."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from shutil import rmtree
+
+import httpx
+
+from include.quarry.errors import Unavailable
+from include.quarry.operations.health import is_healthy, wait_until
+from include.quarry.operations.installation import REPOSITORY, Installation
+from include.quarry.operations.processes import end, processes_of
+from include.quarry.operations.programs import environment_of, ray
+from include.quarry.operations.serving import ServeApi, serve_document
+from include.quarry.settings import Settings
+
+_START_S = 240.0
+
+
+def bench_settings(home: Path) -> Settings:
+    """Settings with every port free now."""
+    names = [name for name in Settings.model_fields if name.endswith("_port")]
+    with ExitStack() as stack:
+        sockets = {name: stack.enter_context(socket.socket()) for name in names}
+        for each in sockets.values():
+            each.bind(("127.0.0.1", 0))
+        ports = {name: each.getsockname()[1] for name, each in sockets.items()}
+    return Settings(home=home, **ports)
+
+
+@contextmanager
+def ray_head(settings: Settings) -> Iterator[Installation]:
+    """Ray runs inside; afterwards nothing of it is left."""
+    installation = Installation(settings)
+    installation.prepare()
+    part = ray(installation)
+    with (installation.logs / "ray.log").open("w") as log:
+        process = subprocess.Popen(
+            part.command,
+            env=environment_of(part, installation),
+            cwd=REPOSITORY,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            wait_until(lambda: is_healthy(part), "ray", _START_S, lambda _: None)
+            yield installation
+        finally:
+            left = processes_of(installation)
+            process.terminate()
+            end(left | processes_of(installation), patience_s=15)
+            process.wait()
+            rmtree(installation.sockets, ignore_errors=True)
+
+
+@contextmanager
+def serving(settings: Settings, application: str) -> Iterator[Installation]:
+    """One application of the product's Serve configuration runs inside, behind the product's ingress."""
+    document = serve_document(REPOSITORY / settings.serve_config, settings.host, settings.http_port)
+    document["applications"] = [each for each in document["applications"] if each["name"] == application]
+    with ray_head(settings) as installation:
+        api = ServeApi(settings.ray_url, installation.ray_token)
+        wait_until(lambda: _deployed(api, document), "Ray Serve's API", _START_S, lambda _: None)
+        wait_until(lambda: _runs(api, application), application, _START_S, lambda _: None)
+        yield installation
+        api.shut_down(12)
+
+
+def _deployed(api: ServeApi, document: dict[str, object]) -> bool:
+    try:
+        api.deploy(document)
+    except (Unavailable, httpx.HTTPError):
+        return False
+    return True
+
+
+def _runs(api: ServeApi, application: str) -> bool:
+    if failures := api.failures():
+        raise Unavailable("; ".join(failures))
+    return api.applications().get(application, {}).get("status") == "RUNNING"
