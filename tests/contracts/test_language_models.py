@@ -5,6 +5,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from include.quarry.generation.model_files import find_model
 from include.quarry.generation.openai_compatible import OpenAICompatibleModel
 from include.quarry.generation.protocol import Delta, LanguageModel, Message, Usage
 
-ASK = [Message("system", "You are brief."), Message("user", "Count from one to ten in words.")]
+ASK = [Message("system", "You are brief."), Message("user", "Tell me a long story about a ship.")]
 KEY = "sk-quite-secret"
 
 
@@ -40,6 +41,29 @@ class ScriptedModel:
             yield Delta("", Usage(sum(len(message.content.split()) for message in messages), len(words)))
         finally:
             self.stopped.set()
+
+
+class SpiedEngine:
+    """The real engine, watched: how many events a call delivered before it returned."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self._returned = threading.Event()
+        self._events = 0
+
+    def handle_chat_completions(self, request: str, receive: Callable[[str], bool]) -> None:
+        self._events = 0
+
+        def count(event: str) -> bool:
+            self._events += 1
+            return receive(event)
+
+        self._engine.handle_chat_completions(request, count)
+        self._returned.set()
+
+    async def stopped_early(self) -> None:
+        assert await asyncio.to_thread(self._returned.wait, 20)
+        assert self._events < 40
 
 
 @dataclass
@@ -144,10 +168,10 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     elif request.param == "llama_cpp":
         llama: LlamaCppModel = request.getfixturevalue("llama")
 
-        async def free() -> None:  # it generates one answer at a time, so a second one waits for the first to stop
-            await collect(llama, max_tokens=1)
-
-        yield Subject(llama, free)
+        engine = SpiedEngine(llama._server)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(llama, "_server", engine)
+            yield Subject(llama, engine.stopped_early)
     else:
         async with serving(speak) as chat:
             client = OpenAICompatibleModel(chat.url, model="m", timeout_s=5)

@@ -31,8 +31,8 @@ _FUNCTION = _set(
 )
 _REPORTING = _set(
     "according accord answer question sentence passage text document source context state say says said describe"
-    " mention note explain refer call name know include includ provid provide offer specif specifically particular example"
-    " exampl"
+    " mention note explain refer call name know include includ provid provide offer specif"
+    " specifically particular example exampl"
 )
 _NEGATORS = _set(
     "not no never none nobody nothing neither nor cannot without hardly barely seldom lack lacks lacked lacking fail"
@@ -91,7 +91,7 @@ def read_words(text: str) -> tuple[Word, ...]:
         if _negates(lower, text[match.end() : match.end() + 9].lower()):
             scope = _SCOPE_WORDS
             negations += 1
-        elif word := _content(token, lower, previous, initial, text[match.end() : match.end() + 4].lower()):
+        elif word := _content(token, lower, previous, initial, text[match.end() : match.end() + 4]):
             form, stem, kind = word
             joined = word_end >= 0 and text[word_end : match.start()] in (" ", "-", "\n")
             words.append(Word(form, stem, kind, len(words), scope > 0, negations, joined, by))
@@ -139,7 +139,8 @@ def _content(token: str, lower: str, previous: str, initial: bool, following: st
     acronym = token.isupper() and len(token) > 1 and not initial
     if not (token[0].isalpha() or token[0] == "_") or (form in _FUNCTION and not acronym):
         return None
-    named = "_" in token or not (token.islower() or (initial and token[1:].islower()))
+    opens = initial and token[1:].islower() and not re.match(r"[ -][A-Z]", following)
+    named = "_" in token or not (token.islower() or opens)
     return form, stem_of(form), "name" if named and len(token) > 1 else "plain"
 
 

@@ -15,7 +15,8 @@ RUFF = (
 DEAL = (
     "In 2006, Google acquired YouTube for $1.65 billion. The deal was announced by Eric Schmidt on 9 October. "
     "Yahoo was founded by Jerry Yang. The Panthers had 24 interceptions and 308 points, and at most 18 of 32 teams "
-    "played before Sunday. Dogs chase cats."
+    "played before Sunday. Dogs chase cats. Jerry Yang met Grace Hopper in Berlin. Amber lives in Oslo, works for a "
+    "bank that builds very large wooden ships in the far north, and votes Green."
 )
 
 
@@ -47,6 +48,8 @@ def judge(sentence: str, passages: list[Evidence]) -> Verdict:
         ("Eric Schmidt announced the deal on 9 October.", 2),
         ("The Panthers had 308 points and 24 interceptions.", 2),
         ("Dogs chase cats.", 2),
+        ("Amber works for a bank and votes Green.", 2),
+        ("Jerry Yang met Grace Hopper.", 2),
     ],
 )
 def test_what_a_passage_says_is_supported_by_that_passage(sentence: str, marker: int, passages: list[Evidence]) -> None:
@@ -78,6 +81,10 @@ def test_what_a_passage_says_is_supported_by_that_passage(sentence: str, marker:
         "Jerry Yang announced the deal on 9 October.",
         "Eric Yang announced the deal.",
         "Charlie Marsh was founded by the project.",
+        "The project was founded by Ruff in 2022.",
+        "Jerry Hopper was in Berlin.",
+        "Oslo votes Green.",
+        "At most 18 of 18 teams played before Sunday.",
         # a negation added, dropped or moved
         "Ruff is not an extremely fast Python linter.",
         "Ruff is written without Rust.",
