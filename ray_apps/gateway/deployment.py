@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import httpx
 from ray import serve
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
@@ -46,7 +47,7 @@ class GatewayDeployment:
             document_routes(self),
             retrieval_routes(self.retrieve),
             answer_routes(self.retrieve, self.answer),
-            status_routes(self.status, self.ready),
+            status_routes(self.status, self.ready, self.metrics),
         )
         return build_http_app(routers, max_document_bytes=self._settings.max_document_bytes)
 
@@ -90,6 +91,15 @@ class GatewayDeployment:
         except (NotFound, Unavailable):
             watermark = None
         return await asyncio.to_thread(corpus_status, self._database, corpus, watermark)
+
+    async def metrics(self) -> str:
+        """What Ray's agent of this node exports: its own metrics, Serve's and Quarry's."""
+        address = f"http://{self._settings.host}:{self._settings.metrics_port}/metrics"
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:
+                return (await client.get(address)).raise_for_status().text
+        except httpx.HTTPError as error:
+            raise Unavailable(f"Ray's metrics agent does not answer at {address}: {error}") from error
 
     async def ready(self) -> None:
         """Raise `Unavailable` unless the parts behind this one answer."""

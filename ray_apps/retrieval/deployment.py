@@ -21,6 +21,7 @@ from include.quarry.routing.resident import ResidentIndexes
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
 from ray_apps.engines import embedder_of
+from ray_apps.retrieval.lag_metrics import LagMetrics
 
 
 @serve.deployment(name="Retrieval")
@@ -36,6 +37,7 @@ class RetrievalDeployment:
         self._indexes = ResidentIndexes(
             database, lake, Path(self._scratch.name), _encoder_of(settings), settings.follow_interval_s
         )
+        self._metrics = LagMetrics(database, self._indexes)
         self._follower = threading.Thread(target=self._indexes.follow, name="follower", daemon=True)
         self._follower.start()
 

@@ -1,18 +1,20 @@
-"""GET /v1/status, /healthz and /readyz."""
+"""GET /v1/status, /healthz, /readyz and /metrics."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import PlainTextResponse
 
 from include.quarry.gateway.schema import CorpusStatus, Name
 
 Corpus = Annotated[Name, Query(description="corpus to look at")]
 StatusOf = Callable[[str], Awaitable[dict[str, Any]]]
 IsReady = Callable[[], Awaitable[None]]
+ReadMetrics = Callable[[], Awaitable[str]]
 
 
-def status_routes(status_of: StatusOf, is_ready: IsReady) -> APIRouter:
+def status_routes(status_of: StatusOf, is_ready: IsReady, metrics: ReadMetrics) -> APIRouter:
     """The routes over whatever knows the state; `is_ready` raises `Unavailable` while a part is not."""
     router = APIRouter(tags=["operations"])
 
@@ -28,5 +30,9 @@ def status_routes(status_of: StatusOf, is_ready: IsReady) -> APIRouter:
     async def get_readiness() -> dict[str, str]:
         await is_ready()
         return {"status": "ready"}
+
+    @router.get("/metrics", summary="Prometheus metrics of this node", response_class=PlainTextResponse)
+    async def get_metrics() -> PlainTextResponse:
+        return PlainTextResponse(await metrics(), media_type="text/plain; version=0.0.4")
 
     return router

@@ -83,6 +83,10 @@ class ResidentIndexes:
             self._residents[corpus] = Resident(Retriever(loaded.serving), loaded, time.monotonic())
             return self._residents[corpus].retriever
 
+    def watermarks(self) -> dict[str, int]:
+        """How far each resident corpus has applied the log."""
+        return {corpus: each.loaded.serving.index.watermark for corpus, each in list(self._residents.items())}
+
     def follow(self) -> None:
         """Keep every resident at the head of the log and on its route, until `stop`."""
         while not self._stopped.wait(self._interval_s):

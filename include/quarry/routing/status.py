@@ -1,7 +1,7 @@
 """Where a corpus stands, read off the catalog."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,13 +15,24 @@ _QUARANTINE_SHOWN = 20
 _VERSIONS_SHOWN = 20
 
 
+class Lag(NamedTuple):
+    """How far an index is behind the log: changes not yet applied, and the age of the oldest of them."""
+
+    changes: int
+    seconds: float
+
+
+def lag_of(database: Database, corpus: str, watermark: int) -> Lag:
+    """The lag of an index of the corpus at a watermark."""
+    with database.read() as connection:
+        return _lag(connection, corpus, watermark)
+
+
 def corpus_status(database: Database, corpus: str, watermark: int | None) -> dict[str, Any]:
     """The fields of `CorpusStatus`. `watermark` is what the answering replica reports; None when none answers."""
     with database.read() as connection:
         route = find_route(connection, corpus)
-        behind = sa.and_(changes.c.corpus == corpus, changes.c.seq > (watermark or 0))
-        lag_changes = connection.scalar(sa.select(sa.func.count()).select_from(changes).where(behind))
-        first_unseen = connection.scalar(sa.select(sa.func.min(changes.c.accepted_at)).where(behind))
+        lag = _lag(connection, corpus, watermark or 0)
         return {
             "corpus": corpus,
             "head": head(connection, corpus),
@@ -30,8 +41,8 @@ def corpus_status(database: Database, corpus: str, watermark: int | None) -> dic
             "live_version": None if route is None else route.live_version,
             "canary_version": None if route is None else route.canary_version,
             "watermark": watermark,
-            "lag_changes": int(lag_changes or 0),
-            "lag_seconds": 0.0 if first_unseen is None else (datetime.now(UTC) - first_unseen).total_seconds(),
+            "lag_changes": lag.changes,
+            "lag_seconds": lag.seconds,
             "quarantined": count_quarantine(connection, corpus),
             "quarantine": [
                 {"tenant": found.key.tenant, "doc_id": found.key.doc_id, "uri": found.uri, "reason": found.reason}
@@ -49,6 +60,14 @@ def corpus_status(database: Database, corpus: str, watermark: int | None) -> dic
                 for version in list_versions(connection, corpus)[:_VERSIONS_SHOWN]
             ],
         }
+
+
+def _lag(connection: sa.Connection, corpus: str, watermark: int) -> Lag:
+    behind = sa.and_(changes.c.corpus == corpus, changes.c.seq > watermark)
+    count, oldest = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(changes.c.accepted_at)).where(behind)
+    ).one()
+    return Lag(int(count), 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds())
 
 
 def _count(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> int:

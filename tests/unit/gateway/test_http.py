@@ -62,6 +62,9 @@ class Platform:
     async def status(self, corpus: str) -> dict[str, Any]:
         raise NotFound(corpus)
 
+    async def metrics(self) -> str:
+        return "up 1"
+
     async def ready(self) -> None:
         if self.fails:
             raise self.fails
@@ -82,7 +85,7 @@ def client_of(platform: Platform) -> httpx.AsyncClient:
         document_routes(platform),
         retrieval_routes(platform.retrieve),
         answer_routes(platform.retrieve, platform.answer),
-        status_routes(platform.status, platform.ready),
+        status_routes(platform.status, platform.ready, platform.metrics),
     )
     app = build_http_app(routers, max_document_bytes=MAX_BYTES)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
