@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 from include.quarry.errors import Misconfigured, Unavailable
 from include.quarry.generation.answers import AnsweredBy, AnswerEvent, Draft, VerifiedSentence
-from include.quarry.generation.evidence import read_evidence
+from include.quarry.generation.evidence import Evidence, Statement, read_evidence
 from include.quarry.generation.extractive import extract_answer, score_statement
-from include.quarry.generation.grounding import Similarity, Support, Verdict, check_sentence
+from include.quarry.generation.grounding import SHORT_WORDS, Similarity, Support, Verdict, check_sentence
 from include.quarry.generation.prompt import Prompt, PromptTemplate
 from include.quarry.generation.protocol import LanguageModel, Tier, Usage
 from include.quarry.generation.relevance import COVERAGE, Rarity, judge_relevance, question_words
 from include.quarry.generation.sentences import SentenceStream
+from include.quarry.generation.wording import read_words
 from include.quarry.records import Hit
 
 EVIDENCE_HITS = 8
@@ -110,8 +111,12 @@ class Answerer:
         prompt = self._prompt.build(
             question, draft.evidence, budget_tokens=limits.prompt_tokens, max_passages=limits.passages
         )
+        heard: set[str] = set()
         async with aclosing(_sentences(model, prompt, limits.answer_tokens, draft)) as sentences:
             async for text in sentences:
+                if text in heard:
+                    return
+                heard.add(text)
                 if not draft.sentences and _REFUSAL.search(text):
                     draft.refused = True
                     return
@@ -127,19 +132,26 @@ class Answerer:
                     return
 
     def _beside_the_point(self, verdict: Verdict, question: str, draft: Draft) -> bool:
-        """Whether what bears out the sentence says far less about the question than the passages' best sentence."""
+        """Whether the sentence, with what bears it out, says far less about the question than the best sentence does.
+
+        A short answer ("In 2006.") counts by what bears it out alone.
+        """
         if draft.best_score is None:
             best = extract_answer(question, draft.evidence, max_sentences=1, rarity=self._rarity)
             draft.best_score = best[0].score if best else 0.0
-        asked = question_words(question)
-        scores = [
-            score_statement(question, asked, passage, statement, self._rarity)
-            for support in verdict.supports
-            for passage in draft.evidence[support.marker - 1 : support.marker]
-            for statement in passage.statements
-            if support.start <= statement.start < support.end
-        ]
+        words = read_words(verdict.text)
+        said = Statement(verdict.text, 0, 0, words, leans_back=False)
+        scores = []
+        for support in verdict.supports:
+            passage = draft.evidence[support.marker - 1]
+            places = [place for place in passage.statements if support.start <= place.start < support.end]
+            score = max(self._score(question, passage, place) for place in places)
+            own = score if len(words) <= SHORT_WORDS else self._score(question, passage, said)
+            scores.append((score + own) / 2)
         return max(scores) < TO_THE_POINT * draft.best_score
+
+    def _score(self, question: str, passage: Evidence, statement: Statement) -> float:
+        return score_statement(question, question_words(question), passage, statement, self._rarity)
 
     def _extract(self, question: str, draft: Draft) -> Iterator[VerifiedSentence]:
         for extract in extract_answer(question, draft.evidence, rarity=self._rarity):

@@ -80,7 +80,8 @@ def check_sentence(
     if text.endswith(("?", ":")) or len(claim) < (1 if question else 2):
         return Verdict(text, (), "it states nothing that could be checked")
     asked = read_words(question)
-    if len(claim) <= SHORT_WORDS and _ASKS_WHAT.search(question) and all(is_among(word, asked) for word in claim):
+    short = len(claim) <= (SHORT_WORDS if _ASKS_WHAT.search(question) else 1)
+    if short and all(is_among(word, asked) for word in claim):
         return Verdict(text, (), "it only repeats the question")
     supports: dict[int, Support] = {}
     reason, furthest = "no passage says anything like it", 0.0

@@ -27,7 +27,7 @@ _STRUCTURE = re.compile(
     r"|(?<=\|)[ \t]*\n"  # the end of a table row
 )
 _HEADING = re.compile(r"\s*#{1,6}[ \t][^\n]*\n")
-_ORNAMENT = re.compile(r"^[\s>#*+•|\-=~^_:.]*(?:\d{1,2}[.)]\s+)?|[\s|#=~^\-]*$")
+_ORNAMENT = re.compile(r"^[\s>#*+•|\-=~^_:.\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]*(?:\d{1,2}[.)]\s+)?|[\s|#=~^\-]*$")
 
 
 class Sentence(NamedTuple):

@@ -36,6 +36,10 @@ def test_headings_list_items_and_table_rows_are_sentences_of_their_own() -> None
     assert texts(text) == ["Install", "Run pip\nin a shell", "first item", "second item", "a | b", "c | d"]
 
 
+def test_a_pictogram_before_a_list_item_is_no_part_of_it() -> None:
+    assert texts("- \u26a1\ufe0f Fast\n- \U0001f4cf Over 900 rules") == ["Fast", "Over 900 rules"]
+
+
 def test_rest_titles_lose_their_underline() -> None:
     assert texts("Features\n--------\n\n* Fast\n* Small\n") == ["Features", "Fast", "Small"]
 
