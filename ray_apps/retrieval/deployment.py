@@ -23,6 +23,8 @@ from include.quarry.specs import EmbeddingSpec
 from ray_apps.engines import embedder_of
 from ray_apps.retrieval.lag_metrics import LagMetrics
 
+_DEFAULT_CORPUS = "main"
+
 
 @serve.deployment(name="Retrieval")
 @serve.ingress()
@@ -35,7 +37,12 @@ class RetrievalDeployment:
         database = Database(settings.catalog_url)
         lake = VectorLake(database, settings.lake_uri)
         self._indexes = ResidentIndexes(
-            database, lake, Path(self._scratch.name), _encoder_of(settings), settings.follow_interval_s
+            database,
+            lake,
+            Path(self._scratch.name),
+            _encoder_of(settings),
+            interval_s=settings.follow_interval_s,
+            always=(_DEFAULT_CORPUS,),
         )
         self._metrics = LagMetrics(database, self._indexes)
         self._follower = threading.Thread(target=self._indexes.follow, name="follower", daemon=True)

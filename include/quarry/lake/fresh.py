@@ -67,6 +67,7 @@ class FreshTail:
         return sum(self._serve(corpus, spec, heads[corpus]) for (corpus, *_), spec in wanted.items())
 
     def _serve(self, corpus: str, spec: IndexSpec, newest: int) -> int:
+        self._embedder_of(spec.embedding)  # loads the engine ahead, so that the first upload need not wait for it
         target = (corpus, spec.chunker.fingerprint, spec.embedding.fingerprint)
         now = datetime.now(UTC)
         done_until, looked_at = self._done_until.get(target, (-1, now))

@@ -8,7 +8,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,13 +54,17 @@ class ResidentIndexes:
         lake: VectorLake,
         scratch: Path,
         encoder_of: Callable[[EmbeddingSpec], QueryEncoder],
+        *,
         interval_s: float,
+        always: Sequence[str] = (),
     ) -> None:
+        """The corpora in `always` are loaded as soon as they have a route, and never unloaded."""
         self._database = database
         self._lake = lake
         self._scratch = scratch
         self._encoder_of = encoder_of
         self._interval_s = interval_s
+        self._always = always
         self._residents: dict[str, Resident] = {}
         self._loading = threading.Lock()
         self._stopped = threading.Event()
@@ -90,9 +94,9 @@ class ResidentIndexes:
     def follow(self) -> None:
         """Keep every resident at the head of the log and on its route, until `stop`."""
         while not self._stopped.wait(self._interval_s):
-            for corpus, resident in list(self._residents.items()):
+            for corpus in {*self._always, *self._residents}:
                 try:
-                    self._refresh(corpus, resident)
+                    self._refresh(corpus)
                 except (QuarryError, SQLAlchemyError, OSError):  # a bug ends the thread; the health check sees it
                     logger.exception("corpus %s could not follow the log; trying again", corpus)
 
@@ -100,8 +104,13 @@ class ResidentIndexes:
         """End `follow`."""
         self._stopped.set()
 
-    def _refresh(self, corpus: str, resident: Resident) -> None:
-        if time.monotonic() - resident.used_at > _IDLE_S and len(self._residents) > 1:
+    def _refresh(self, corpus: str) -> None:
+        resident = self._residents.get(corpus)
+        if resident is None:
+            if self._has_route(corpus):
+                self.load(corpus)
+            return
+        if corpus not in self._always and time.monotonic() - resident.used_at > _IDLE_S:
             self._drop(corpus, resident)
             return
         version, before = self._live_version(corpus), resident.loaded
@@ -124,6 +133,10 @@ class ResidentIndexes:
         follower = Follower(self._database, self._lake, index, version.corpus)
         follower.step()
         return Loaded(Serving(self._encoder_of(version.spec.embedding), index), follower, scratch)
+
+    def _has_route(self, corpus: str) -> bool:
+        with self._database.read() as connection:
+            return find_route(connection, corpus) is not None
 
     def _live_version(self, corpus: str) -> IndexVersion:
         with self._database.read() as connection:

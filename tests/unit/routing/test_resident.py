@@ -19,7 +19,9 @@ _PATIENCE_S = 20.0
 
 @pytest.fixture
 def residents(corpus: Corpus, tmp_path: Path) -> Iterator[ResidentIndexes]:
-    residents = ResidentIndexes(corpus.database, corpus.lake, tmp_path / "scratch", lambda spec: HashEncoder(), 0.02)
+    residents = ResidentIndexes(
+        corpus.database, corpus.lake, tmp_path / "scratch", lambda spec: HashEncoder(), interval_s=0.02
+    )
     thread = threading.Thread(target=residents.follow)
     thread.start()
     yield residents
@@ -67,6 +69,29 @@ async def test_an_upload_becomes_searchable_and_a_delete_wins_without_a_rebuild(
     await until(residents, "granite", ["b"])
 
 
+async def test_a_corpus_to_be_held_always_is_loaded_once_it_has_a_route(
+    corpus: Corpus, routing_settings: Settings, tmp_path: Path
+) -> None:
+    residents = ResidentIndexes(
+        corpus.database,
+        corpus.lake,
+        tmp_path / "scratch",
+        lambda spec: HashEncoder(),
+        interval_s=0.02,
+        always=("main",),
+    )
+    thread = threading.Thread(target=residents.follow)
+    thread.start()
+    corpus.put("a", "Granite.")
+    make_live(corpus, routing_settings)
+    tick = threading.Event()
+    while residents.find("main") is None:
+        assert not tick.wait(0.02)
+    assert residents.watermarks() == {"main": 1}
+    residents.stop()
+    thread.join()
+
+
 async def test_tenants_do_not_see_each_other(
     residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings
 ) -> None:
@@ -91,5 +116,7 @@ async def test_a_promotion_swaps_the_version_and_a_retriever_already_taken_stays
     while (serving := residents.load("main").serving) is not None and serving.index.version != "v2":
         assert not tick.wait(0.02)
     vector = await HashEncoder().encode("granite")
-    hits = taken.index.search("granite", Vectors(taken.encoder.spec.fingerprint, vector.reshape(1, -1)), 1, Scope("default"))
+    hits = taken.index.search(
+        "granite", Vectors(taken.encoder.spec.fingerprint, vector.reshape(1, -1)), 1, Scope("default")
+    )
     assert [hit.chunk.key.doc_id for hit in hits] == ["a"]
