@@ -99,6 +99,8 @@ def ray(installation: Installation) -> Program:
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(settings.serve_fallback_port),
+        # haproxy drops a replica at once, so a stop need not wait half a minute for requests that cannot come.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
         # On a busy machine Serve would take a slow ingress for a dead one, and start another.
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
         "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
@@ -122,7 +124,7 @@ def ray(installation: Installation) -> Program:
         environment,
         f"{settings.ray_url}/api/version",
         port=settings.ray_port,
-        stop_s=30,
+        stop_s=12,
         health_token=installation.ray_token,
     )
 

@@ -37,9 +37,10 @@ class Phase:
             console.print(f"   {line}")
 
     def count(self, done: int, total: int, unit: str) -> None:
-        """Show `done` of `total`, the rate since the first call and the time that is left at that rate."""
+        """Show `done` of `total`, the rate since work first moved and the time that is left at that rate."""
         now = time.monotonic()
-        self._first = self._first or (now, done)
+        if self._first is None or done == self._first[1]:
+            self._first = (now, done)
         self.say(f"{done} of {total} {unit}{pace(done - self._first[1], now - self._first[0], total - done)}")
 
 

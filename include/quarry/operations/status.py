@@ -48,7 +48,7 @@ def corpus_report(installation: Installation) -> list[str]:
         return [f"the HTTP API does not answer at {url}: {error}"]
     versions, quarantine = document.pop("versions", []), document.pop("quarantine", [])
     lines = ["   ".join(f"{name} {value}" for name, value in document.items())]
-    lines += ["version " + "   ".join(f"{name} {value}" for name, value in version.items()) for version in versions]
+    lines += ["   ".join(f"{name} {value}" for name, value in version.items()) for version in versions]
     return lines + ["quarantined " + "   ".join(map(str, item.values())) for item in quarantine]
 
 
