@@ -142,10 +142,20 @@ def test_bf16_agrees_with_fp32() -> None:
     assert cosines(load("openvino", "bf16").encode(TEXTS).values, exact).min() >= 0.999
 
 
+def test_texts_of_every_length_come_near_their_fp32_vectors(embedder: Embedder) -> None:
+    """Engines have a kernel for each shape, and any one of them may be wrong: a width of 32 once was, in INT8."""
+    bound = {"fp32": 0.9999, "bf16": 0.999, "int8": 0.99}[embedder.spec.dtype]
+    texts = [" ".join((TEXTS[1] * 4).split()[:words]) for words in (*range(2, 68, 2), *range(70, 250, 12))]
+    exact = load("openvino", "fp32").encode(texts).values
+    alone = np.concatenate([embedder.encode([text]).values for text in texts])
+    assert cosines(alone, exact).min() >= bound
+    assert cosines(embedder.encode(texts).values, exact).min() >= bound
+
+
 def test_int8_is_a_space_of_its_own_near_fp32() -> None:
     exact, quantised = (load("openvino", dtype).encode(TEXTS) for dtype in ("fp32", "int8"))
     assert quantised.fingerprint != exact.fingerprint
-    assert np.median(cosines(quantised.values, exact.values)) > 0.99
+    assert np.median(cosines(quantised.values, exact.values)) > 0.995
 
 
 def test_torch_refuses_int8_and_names_the_engine_that_has_it() -> None:

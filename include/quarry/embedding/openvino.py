@@ -20,8 +20,9 @@ from include.quarry.specs import EmbeddingSpec
 
 _log = logging.getLogger(__name__)
 
-_RECIPE = 1
-"""Counts the ways models were converted: a new way must not meet a file of the old one in the cache."""
+_FLOAT_RECIPE = 1
+_INT8_RECIPE = 3
+"""Count the ways models were made: a new way must not meet the old way's file in the cache."""
 
 _QUERY_TOKENS = 16
 _MODEL_FILE = "model.xml"
@@ -107,7 +108,7 @@ def _converted(spec: EmbeddingSpec, source: Path, cache: Path) -> Path:
 
         quantisation.quantise(floating / _MODEL_FILE, target / _MODEL_FILE, source)
 
-    floating = cached_folder(cache, f"{stem}-float-r{_RECIPE}", convert)
+    floating = cached_folder(cache, f"{stem}-float-r{_FLOAT_RECIPE}", convert)
     if spec.dtype != "int8":
         return floating
-    return cached_folder(cache, f"{stem}-int8-r{_RECIPE}", quantise)
+    return cached_folder(cache, f"{stem}-int8-r{_INT8_RECIPE}", quantise)

@@ -14,6 +14,17 @@ from include.quarry.embedding.text_encoder import TextEncoder
 _CALIBRATION_TEXTS = 300
 _CALIBRATION_TOKENS = 256
 
+_SMOOTHING = 0.75
+"""Share of the activations' outliers that SmoothQuant moves into the weights. Mean cosine to fp32 of documents and of
+queries: .992 at .5, .997 at .8, .995 at nncf's default of .95."""
+
+_WIDE_RANGE = r".*layer\.0/output/dense/MatMul"
+"""Left in floating point, because its input has the widest range of all: alone it costs .002 of cosine."""
+
+_FLOAT_TYPES = ["Gather", "ScaledDotProductAttention"]
+"""Left in floating point: looking up embeddings is no arithmetic, and OpenVINO 2026.4's fused INT8 attention gives
+wrong vectors (cosine .8) for texts padded to exactly 32 tokens under bf16, while it is no faster."""
+
 
 def quantise(source: Path, target: Path, folder: Path) -> None:
     """Write the OpenVINO model of file `source` to the file `target` with INT8 weights and activations.
@@ -29,6 +40,10 @@ def quantise(source: Path, target: Path, folder: Path) -> None:
         preset=nncf.QuantizationPreset.MIXED,
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=_CALIBRATION_TEXTS,
+        ignored_scope=nncf.IgnoredScope(patterns=[_WIDE_RANGE], types=_FLOAT_TYPES, validate=False),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=_SMOOTHING)
+        ),
     )
     ov.save_model(quantised, target, compress_to_fp16=False)
 
