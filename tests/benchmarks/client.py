@@ -48,7 +48,9 @@ class Client:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "tests.benchmarks.client"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         return self
 
     def __exit__(self, *_: object) -> None:

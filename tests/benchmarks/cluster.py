@@ -33,8 +33,9 @@ def bench_settings(home: Path) -> Settings:
 
 @contextmanager
 def ray_head(settings: Settings) -> Iterator[Installation]:
-    """Ray runs inside; afterwards nothing of it is left."""
+    """Ray runs inside; afterwards nothing of it is left, except its logs when something failed."""
     installation = Installation(settings)
+    rmtree(installation.sockets, ignore_errors=True)
     installation.prepare()
     part = ray(installation)
     with (installation.logs / "ray.log").open("w") as log:
@@ -54,7 +55,7 @@ def ray_head(settings: Settings) -> Iterator[Installation]:
             process.terminate()
             end(left | processes_of(installation), patience_s=15)
             process.wait()
-            rmtree(installation.sockets, ignore_errors=True)
+    rmtree(installation.sockets)
 
 
 @contextmanager
@@ -79,6 +80,7 @@ def _deployed(api: ServeApi, document: dict[str, object]) -> bool:
 
 
 def _runs(api: ServeApi, application: str) -> bool:
-    if failures := api.failures():
-        raise Unavailable("; ".join(failures))
-    return api.applications().get(application, {}).get("status") == "RUNNING"
+    status = api.applications().get(application, {})
+    if api.failures():
+        raise Unavailable("; ".join(each["message"] for each in status["deployments"].values()))
+    return status.get("status") == "RUNNING"

@@ -33,7 +33,14 @@ class Row:
     at_most: float | None = None
 
     @property
+    def bar(self) -> str:
+        """The bounds in words."""
+        bounds = ((">=", self.at_least), ("<=", self.at_most))
+        return " ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+
+    @property
     def met(self) -> bool | None:
+        """Whether the bounds are kept; None where there are none."""
         if self.at_least is None and self.at_most is None:
             return None
         return (self.at_least is None or self.value >= self.at_least) and (
@@ -71,12 +78,9 @@ def show(report: Report, console: Console) -> None:
         return
     table = Table("measure", "floor", "product", "judged", "bar", "", title=report.name, title_justify="left")
     for row in report.rows:
-        bars = [f">= {row.at_least:g}"] * (row.at_least is not None) + [f"<= {row.at_most:g}"] * (
-            row.at_most is not None
-        )
         verdict = {True: "met", False: "MISSED", None: ""}[row.met]
         table.add_row(
-            row.measure, _spread(row.floor), _spread(row.product), f"{row.value:.2f} {row.unit}", *bars or [""], verdict
+            row.measure, _spread(row.floor), _spread(row.product), f"{row.value:.2f} {row.unit}", row.bar, verdict
         )
     console.print(table)
     for note in report.notes:
