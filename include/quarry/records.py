@@ -6,7 +6,6 @@ All records are immutable. Character offsets are half-open `[start, end)` into t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from hashlib import sha256
 from typing import Literal, NamedTuple
 
@@ -15,6 +14,9 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 Metadata = Mapping[str, str]
+
+UPLOAD_FEED = "http"
+"""Name of the feed of documents that users send themselves, one by one."""
 
 
 def hash_text(text: str) -> str:
@@ -93,20 +95,6 @@ class Chunk:
     def text_hash(self) -> str:
         """Content address of the embedded text: the vector lake's key."""
         return hash_text(self.passage.embedding_text)
-
-
-ChangeKind = Literal["upsert", "delete"]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One accepted upsert or delete of a document. `seq` orders all changes of the catalog."""
-
-    seq: int
-    kind: ChangeKind
-    key: DocumentKey
-    doc_version: int
-    accepted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,17 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.dialects import postgresql, sqlite
 
-from include.quarry.errors import Misconfigured
+from include.quarry.errors import Misconfigured, Unavailable
 
 _BUSY_TIMEOUT_MS = 30_000
 _WRITER_LOCK = 0x51554152  # "QUAR": PostgreSQL's advisory lock that writers of the log queue for
 
 
 class Database:
-    """Connections to one catalog. Safe to share between threads; a process that forks must make its own."""
+    """Connections to one catalog. Safe to share between threads; a process that forks must make its own.
+
+    Transactions raise `Unavailable` when the database is busy beyond its timeout, or gone.
+    """
 
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(_with_driver(url), pool_pre_ping=True)
@@ -32,7 +35,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A read-only transaction over one snapshot of the catalog."""
-        with self._engine.connect() as connection:
+        with _available(), self._engine.connect() as connection:
             if self._is_sqlite:
                 connection.exec_driver_sql("BEGIN")
             else:
@@ -42,7 +45,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that commits when the block ends and rolls back when it raises."""
-        with self._engine.connect() as connection:
+        with _available(), self._engine.connect() as connection:
             if self._is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
@@ -64,6 +67,15 @@ def migrate(url: str) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["url"] = _with_driver(url)
     command.upgrade(config, "head")
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
+        raise Unavailable(f"the catalog cannot take the request now ({reason}); try again") from error
 
 
 def _with_driver(url: str) -> sa.URL:

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.quarry.catalog.schema import changes, chunks, documents, quarantine
-from include.quarry.records import DocumentKey, Passage, RawDocument, hash_text
+from include.quarry.records import UPLOAD_FEED, DocumentKey, Passage, RawDocument, hash_text
 
 Outline = list[tuple[str, int, int]]
 
@@ -41,11 +41,17 @@ class Accepted:
 
 
 def accept_upsert(connection: sa.Connection, document: PreparedDocument, feed: str) -> Accepted:
-    """Append an upsert, unless the document already has this very content."""
+    """Append an upsert, unless the document already has this very content.
+
+    What a user deleted by hand stays deleted while a scheduled feed offers the same content again.
+    """
     raw = document.raw
+    connection.execute(sa.delete(quarantine).where(_is(quarantine, raw.key)))
     present = find_document(connection, raw.key)
-    if present is not None and not present.deleted and present.content_hash == document.content_hash:
-        return Accepted(present.seq, present.version, changed=False)
+    if present is not None and present.content_hash == document.content_hash:
+        deleted_by_hand = present.feed == UPLOAD_FEED != feed
+        if not present.deleted or deleted_by_hand:
+            return Accepted(present.seq, present.version, changed=False)
     accepted = _append(connection, raw.key, "upsert", 1 if present is None else present.version + 1, feed)
     row = {
         "seq": accepted.seq,
@@ -68,7 +74,6 @@ def accept_upsert(connection: sa.Connection, document: PreparedDocument, feed: s
     connection.execute(sa.delete(chunks).where(_is(chunks, raw.key)))
     for chunker, passages in document.passages.items():
         insert_chunks(connection, raw.key, accepted.doc_version, chunker, passages)
-    connection.execute(sa.delete(quarantine).where(_is(quarantine, raw.key)))
     return accepted
 
 
@@ -82,7 +87,8 @@ def accept_delete(connection: sa.Connection, key: DocumentKey, feed: str) -> Acc
         return Accepted(present.seq, present.version, changed=False)
     accepted = _append(connection, key, "delete", present.version + 1, feed)
     gone = {"seq": accepted.seq, "version": accepted.doc_version, "deleted": True, "text": "", "outline": []}
-    connection.execute(sa.update(documents).where(_is(documents, key)).values(**gone, accepted_at=datetime.now(UTC)))
+    by = {"feed": feed, "accepted_at": datetime.now(UTC)}
+    connection.execute(sa.update(documents).where(_is(documents, key)).values(**gone, **by))
     connection.execute(sa.delete(chunks).where(_is(chunks, key)))
     return accepted
 

@@ -28,10 +28,14 @@ def set_aside(connection: sa.Connection, key: DocumentKey, uri: str, feed: str, 
     connection.execute(sa.insert(quarantine).values(**key._asdict(), **values))
 
 
-def list_quarantine(connection: sa.Connection, corpus: str, limit: int = 100) -> list[QuarantinedDocument]:
-    """The documents set aside most recently, newest first."""
+def list_quarantine(
+    connection: sa.Connection, corpus: str, tenant: str | None = None, *, limit: int = 100
+) -> list[QuarantinedDocument]:
+    """The documents set aside most recently, newest first: of one tenant, or of all for the operator."""
     columns = quarantine.c
     query = sa.select(quarantine).where(columns.corpus == corpus).order_by(columns.quarantined_at.desc()).limit(limit)
+    if tenant is not None:
+        query = query.where(columns.tenant == tenant)
     return [
         QuarantinedDocument(DocumentKey(row.corpus, row.tenant, row.doc_id), row.uri, row.reason, row.quarantined_at)
         for row in connection.execute(query)

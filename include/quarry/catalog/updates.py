@@ -29,7 +29,8 @@ class Stretch:
     """Updates ready to apply, without vectors, and the watermark that an index reaches by applying them.
 
     A document whose chunks still wait for vectors is left out and holds the watermark back; later documents do not
-    wait for it. `waiting` counts the documents left out.
+    wait for it. If it was deleted on the way to its present version, that delete is an update: it wins at once.
+    `waiting` counts the documents left out.
     """
 
     updates: list[DocumentUpdate]
@@ -42,7 +43,8 @@ def read_stretch(
 ) -> Stretch:
     """What changed after `after`, except the (document, seq) pairs that were applied `ahead` of the watermark."""
     waiting, first_waiting = _waiting(connection, follow, after)
-    ready = [row for row in _ready(connection, follow, after) if (_key(row), row.seq) not in ahead]
+    found = (*_deleted_meanwhile(connection, follow, after), *_ready(connection, follow, after))
+    ready = [row for row in found if (_key(row), row.seq) not in ahead]
     updates = [
         update
         for start in range(0, len(ready), _DOCUMENTS_PER_QUERY)
@@ -82,6 +84,19 @@ def _waiting(connection: sa.Connection, follow: Follow, after: int) -> tuple[int
     return len(firsts), min(firsts, default=None)
 
 
+def _deleted_meanwhile(connection: sa.Connection, follow: Follow, after: int) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """The newest delete of each waiting document, shaped as a row of `_ready`."""
+    c, d = changes.c, documents.c
+    query = (
+        sa.select(d.corpus, d.tenant, d.doc_id, sa.func.max(c.seq).label("seq"))
+        .add_columns(sa.func.max(c.doc_version).label("version"), sa.true().label("deleted"))
+        .join(changes, _joins(changes, documents))
+        .where(d.corpus == follow.corpus, d.seq > after, _is_waiting(follow), c.seq > after, c.kind == "delete")
+        .group_by(d.corpus, d.tenant, d.doc_id)
+    )
+    return connection.execute(query).all()
+
+
 def _ready(connection: sa.Connection, follow: Follow, after: int) -> Sequence[sa.Row[*tuple[Any, ...]]]:
     d = documents.c
     columns = (d.corpus, d.tenant, d.doc_id, d.seq, d.version, d.deleted, d.uri, d.title, d.metadata)
@@ -98,7 +113,9 @@ def _updates(
     for chunk in connection.execute(query.order_by(chunks.c.ordinal)):
         cut[_key(chunk)].append(chunk)
     return [
-        DocumentUpdate(row.seq, _key(row), row.version, tuple(_chunk(row, chunk) for chunk in cut[_key(row)]))
+        DocumentUpdate(row.seq, _key(row), row.version)
+        if row.deleted
+        else DocumentUpdate(row.seq, _key(row), row.version, tuple(_chunk(row, chunk) for chunk in cut[_key(row)]))
         for row in rows
     ]
 

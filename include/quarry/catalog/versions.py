@@ -103,11 +103,6 @@ def find_route(connection: sa.Connection, corpus: str) -> Route | None:
     return None if row is None else Route(*row)
 
 
-def list_routes(connection: sa.Connection) -> list[Route]:
-    """The routes of all corpora."""
-    return [Route(*row) for row in connection.execute(sa.select(routes).order_by(routes.c.corpus))]
-
-
 def make_live(connection: sa.Connection, version_id: str) -> Route:
     """Point the corpus's route at a version; the one that was live is retired. Raises `Conflict` without a snapshot."""
     version = find_version(connection, version_id)

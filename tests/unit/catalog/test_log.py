@@ -81,6 +81,29 @@ def test_a_delete_removes_text_and_chunks_and_can_be_undone_by_a_new_upsert(data
     assert back.doc_version == 3
 
 
+def test_what_a_user_deleted_stays_deleted_while_a_feed_offers_the_same_content(database: Database) -> None:
+    with database.write() as connection:
+        accept_upsert(connection, prepared("old"), "folder")
+        accept_delete(connection, KEY, "http")
+        assert not accept_upsert(connection, prepared("old"), "folder").changed
+        assert accept_upsert(connection, prepared("new"), "folder").changed
+
+
+def test_a_user_can_bring_back_what_a_feed_deleted(database: Database) -> None:
+    with database.write() as connection:
+        accept_upsert(connection, prepared("old"), "folder")
+        accept_delete(connection, KEY, "folder")
+        assert accept_upsert(connection, prepared("old"), "http").changed
+
+
+def test_the_content_that_was_good_before_leaves_the_quarantine_too(database: Database) -> None:
+    with database.write() as connection:
+        accept_upsert(connection, prepared(), "folder")
+        set_aside(connection, KEY, "file:///x", "folder", "broken")
+        assert not accept_upsert(connection, prepared(), "folder").changed
+        assert count_quarantine(connection, "main") == 0
+
+
 def test_deleting_what_never_was_changes_nothing(database: Database) -> None:
     with database.write() as connection:
         assert accept_delete(connection, KEY, "http") is None

@@ -88,6 +88,18 @@ def test_the_watermark_stays_below_a_skipped_change_of_a_waiting_document(catalo
     assert catalog.stretch().watermark == skipped - 1
 
 
+def test_a_delete_wins_at_once_though_the_document_came_back_and_waits(catalog: Catalog) -> None:
+    catalog.put("a", "withdrawn text")
+    deleted = catalog.delete("a")
+    catalog.put("a", "new text", embed=False)
+    stretch = catalog.stretch(after=1)
+    assert [(update.key.doc_id, update.seq, update.chunks) for update in stretch.updates] == [("a", deleted, ())]
+    assert (stretch.watermark, stretch.waiting) == (1, 1)
+    catalog.embed("new text")
+    (update,) = catalog.stretch(after=1).updates
+    assert [chunk.passage.text for chunk in update.chunks] == ["new text"]
+
+
 def test_what_was_applied_ahead_is_not_handed_over_again(catalog: Catalog) -> None:
     catalog.put("slow", "waits", embed=False)
     catalog.put("b", "text")
