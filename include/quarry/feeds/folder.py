@@ -1,10 +1,12 @@
 """The folder feed: every readable file below a folder is a document, named by its relative path."""
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from include.quarry.errors import ContentTooLarge, NotFound
+from include.quarry.errors import ContentTooLarge, NotFound, Unavailable
 from include.quarry.feeds.protocol import FeedItem
 from include.quarry.parsing.registry import content_type_of
 from include.quarry.records import DocumentKey, RawDocument
@@ -31,30 +33,43 @@ class FolderFeed:
             if content_type is None:
                 continue
             try:
-                stat = path.stat()
-            except FileNotFoundError:
-                continue  # gone between the listing and now: as good as deleted
-            yield self._item(path, content_type, stat)
+                status = path.stat()
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ELOOP):
+                    continue  # gone between the listing and now, or a link to nothing: as good as deleted
+                raise
+            if stat.S_ISREG(status.st_mode):
+                yield self._item(path, content_type, status)
 
     def _files(self) -> Iterator[Path]:
         root = self._folder.resolve()
-        for folder, subfolders, names in os.walk(self._folder):
+        for folder, subfolders, names in os.walk(self._folder, onerror=_refuse):
             subfolders[:] = [name for name in subfolders if not name.startswith(".")]
             for name in names:
                 path = Path(folder, name)
-                if not name.startswith(".") and path.resolve().is_relative_to(root):
+                if not name.startswith(".") and Path(os.path.realpath(path)).is_relative_to(root):
                     yield path
 
-    def _item(self, path: Path, content_type: str, stat: os.stat_result) -> FeedItem:
+    def _item(self, path: Path, content_type: str, status: os.stat_result) -> FeedItem:
         doc_id = os.fsencode(path.relative_to(self._folder).as_posix()).decode("utf-8", "backslashreplace")
         uri = path.absolute().as_uri()
 
+        too_large = status.st_size > self._max_bytes
+
         def load() -> RawDocument:
-            if stat.st_size > self._max_bytes:
+            if too_large:
                 raise ContentTooLarge(
-                    f"{doc_id} has {stat.st_size} bytes; allowed are {self._max_bytes}; "
+                    f"{doc_id} has {status.st_size} bytes; allowed are {self._max_bytes}; "
                     "split it, or raise QUARRY_MAX_DOCUMENT_BYTES"
                 )
             return RawDocument(DocumentKey(self._corpus, self._tenant, doc_id), uri, path.read_bytes(), content_type)
 
-        return FeedItem(doc_id, uri, f"{stat.st_size}:{stat.st_mtime_ns}", load)
+        limit = f":over {self._max_bytes}" if too_large else ""  # a higher limit makes it worth another try
+        return FeedItem(doc_id, uri, f"{status.st_size}:{status.st_mtime_ns}{limit}", load)
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be listed is not an empty folder: nothing below it may count as deleted."""
+    raise Unavailable(
+        f"{error.filename} cannot be read ({error.strerror}); nothing was deleted; mend it, then run again"
+    )

@@ -3,12 +3,12 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.log import find_document
+from include.quarry.catalog.log import accept_delete, find_document
 from include.quarry.catalog.offsets import forget_offset, load_offsets
 from include.quarry.chunking.protocol import Chunker
 from include.quarry.chunking.structure import StructureChunker
@@ -19,7 +19,7 @@ from include.quarry.feeds.folder import FolderFeed
 from include.quarry.feeds.ingestor import FeedOffset, Ingestor
 from include.quarry.feeds.keys import check_name
 from include.quarry.feeds.protocol import Feed, FeedItem
-from include.quarry.records import DocumentKey
+from include.quarry.records import UPLOAD_FEED, DocumentKey
 from include.quarry.settings import Settings
 from include.quarry.specs import ChunkerSpec
 
@@ -35,10 +35,6 @@ class IngestReport:
     unchanged: int
     deleted: int
     quarantined: int
-
-    def as_dict(self) -> dict[str, int]:
-        """The counts by name."""
-        return asdict(self)
 
 
 def ingest_feed(source: str, *, corpus: str, tenant: str, settings: Settings) -> IngestReport:
@@ -96,24 +92,37 @@ class FeedPass:
         return IngestReport(len(listed), *(counts[name] for name in ("changed", "unchanged", "deleted", "quarantined")))
 
     def _offer(self, item: FeedItem) -> str:
+        key = DocumentKey(self._corpus, self._tenant, item.doc_id)
         offset = FeedOffset(self._feed.name, item.doc_id, item.offset)
         try:
+            self._check_owner(key)
             accepted = self._ingestor.upsert(item.load(), self._feed.name, offset)
         except FileNotFoundError:
             return "unchanged"  # deleted while we looked: the next pass no longer lists it
-        except InvalidInput as reason:
+        except (InvalidInput, OSError) as reason:
             logger.warning("quarantined %s: %s", item.uri, reason)
-            key = DocumentKey(self._corpus, self._tenant, item.doc_id)
-            self._ingestor.set_aside(key, item.uri, reason, offset)
+            retried = isinstance(reason, OSError)  # may be readable next time, though the file itself is the same
+            self._ingestor.set_aside(key, item.uri, reason, offset, keep_offset=not retried)
             return "quarantined"
         return "changed" if accepted.changed else "unchanged"
+
+    def _check_owner(self, key: DocumentKey) -> None:
+        """Two scheduled feeds must not take turns in writing one document."""
+        with self._database.read() as connection:
+            document = find_document(connection, key)
+        if document is None or document.deleted or document.feed in (self._feed.name, UPLOAD_FEED):
+            return
+        raise InvalidInput(
+            f"doc_id {key.doc_id!r} belongs to the feed {document.feed!r}; ingest the two feeds into different corpora "
+            "or tenants"
+        )
 
     def _remove(self, doc_id: str) -> int:
         key = DocumentKey(self._corpus, self._tenant, doc_id)
         with self._database.write() as connection:
+            forget_offset(connection, self._feed.name, doc_id)
             document = find_document(connection, key)
             if document is not None and document.feed != self._feed.name:
-                forget_offset(connection, self._feed.name, doc_id)  # another feed has taken the document over
-                return 0
-        self._ingestor.delete(key, self._feed.name, doc_id)
-        return 1
+                return 0  # another feed has taken the document over
+            accepted = accept_delete(connection, key, self._feed.name)
+        return int(accepted is not None and accepted.changed)

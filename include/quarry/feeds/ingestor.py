@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import Accepted, PreparedDocument, accept_delete, accept_upsert
-from include.quarry.catalog.offsets import forget_offset, store_offset
+from include.quarry.catalog.offsets import store_offset
 from include.quarry.catalog.quarantine import set_aside
 from include.quarry.catalog.versions import chunkers_of
 from include.quarry.chunking.protocol import Chunker
-from include.quarry.errors import ContentTooLarge, InvalidInput, UnreadableContent
+from include.quarry.errors import ContentTooLarge, UnreadableContent
 from include.quarry.feeds.keys import document_key
 from include.quarry.parsing.registry import parser_for
 from include.quarry.parsing.titles import with_title
@@ -56,19 +56,19 @@ class Ingestor:
                     store_offset(connection, offset.feed, offset.partition, offset.offset)
                 return accepted
 
-    def delete(self, key: DocumentKey, feed: str, partition: str | None = None) -> Accepted | None:
-        """Accept a delete, and forget the feed's partition with it; None when there was no such document."""
+    def delete(self, key: DocumentKey, feed: str) -> Accepted | None:
+        """Accept a delete; None when there was no such document."""
         with self._database.write() as connection:
-            accepted = accept_delete(connection, key, feed)
-            if partition is not None:
-                forget_offset(connection, feed, partition)
-            return accepted
+            return accept_delete(connection, key, feed)
 
-    def set_aside(self, key: DocumentKey, uri: str, reason: InvalidInput, offset: FeedOffset) -> None:
-        """Quarantine what a feed offered; it is not tried again until its offset moves."""
+    def set_aside(
+        self, key: DocumentKey, uri: str, reason: Exception, offset: FeedOffset, *, keep_offset: bool = True
+    ) -> None:
+        """Quarantine what a feed offered; with its offset kept, it is not tried again until that moves."""
         with self._database.write() as connection:
             set_aside(connection, key, uri, offset.feed, f"{type(reason).__name__}: {reason}")
-            store_offset(connection, offset.feed, offset.partition, offset.offset)
+            if keep_offset:
+                store_offset(connection, offset.feed, offset.partition, offset.offset)
 
     def _prepare(self, raw: RawDocument, blocks: list[Block], specs: Iterable[ChunkerSpec]) -> PreparedDocument:
         title = raw.title or with_title(blocks, raw.key.doc_id)[0]

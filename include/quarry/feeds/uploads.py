@@ -6,8 +6,7 @@ from typing import Any
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import Accepted, find_document
 from include.quarry.feeds.ingestor import Ingestor
-from include.quarry.lake.fresh import UPLOAD_FEED
-from include.quarry.records import DocumentKey, RawDocument
+from include.quarry.records import UPLOAD_FEED, DocumentKey, RawDocument
 
 
 class Uploads:

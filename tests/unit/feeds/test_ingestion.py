@@ -11,7 +11,7 @@ from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import find_document
 from include.quarry.catalog.quarantine import list_quarantine
 from include.quarry.catalog.schema import changes
-from include.quarry.errors import NotFound
+from include.quarry.errors import NotFound, Unavailable
 from include.quarry.feeds.folder import FolderFeed
 from include.quarry.feeds.ingestion import FeedPass, IngestReport, make_chunker
 from include.quarry.feeds.ingestor import Ingestor
@@ -140,6 +140,62 @@ def test_a_killed_pass_continues_where_it_stopped(folder: Folder, killed_after: 
     report = folder.scan()
     assert (report.changed, report.unchanged) == (5 - killed_after, killed_after)
     assert folder.change_count() == 5
+
+
+def test_a_file_that_cannot_be_read_now_is_tried_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    folder.write("a.md", "Text.")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", denied)
+        assert folder.scan().quarantined == 1
+    assert folder.scan().changed == 1
+
+
+def test_a_subfolder_that_cannot_be_listed_deletes_nothing(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write("deep/a.md", "Text.")
+    folder.scan()
+    really_scan = os.scandir
+
+    def denied(path: str) -> object:
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return really_scan(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", denied)
+        with pytest.raises(Unavailable, match="nothing was deleted"):
+            folder.scan()
+    assert folder.text("deep/a.md") == "Text."
+
+
+def test_a_raised_limit_lets_a_large_file_in(folder: Folder) -> None:
+    folder.write("big.txt", "word " * MAX_BYTES)
+    assert folder.scan().quarantined == 1
+    feed = FolderFeed(folder.path, "main", "default", MAX_BYTES * 10)
+    ingestor = Ingestor(folder.database, make_chunker, MAX_BYTES * 10)
+    assert FeedPass(feed, "main", "default", ingestor, folder.database).run().changed == 1
+
+
+def test_a_pipe_a_loop_and_a_folder_called_like_a_document_hold_nobody_up(folder: Folder) -> None:
+    os.mkfifo(folder.path / "pipe.txt")
+    (folder.path / "loop.txt").symlink_to("loop.txt")
+    (folder.path / "folder.txt").mkdir()
+    folder.write("a.md", "Text.")
+    assert folder.scan() == IngestReport(seen=1, changed=1, unchanged=0, deleted=0, quarantined=0)
+
+
+def test_two_folders_never_take_turns_in_one_document(folder: Folder, tmp_path: Path) -> None:
+    folder.write("README.md", "The first folder's.")
+    folder.scan()
+    (tmp_path / "other").mkdir()
+    other = Folder(tmp_path / "other", folder.database)
+    other.write("README.md", "The second folder's.")
+    assert other.scan().quarantined == 1
+    (other.path / "README.md").unlink()
+    assert other.scan().deleted == 0
+    assert folder.text("README.md") == "The first folder's."
 
 
 def test_hidden_files_and_links_that_lead_out_are_left_alone(folder: Folder, tmp_path: Path) -> None:
