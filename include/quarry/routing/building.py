@@ -14,25 +14,30 @@ from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.rechunking import cut_again
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.index import Index
-from include.quarry.routing.follower import Follower
+from include.quarry.routing.follower import PATIENCE_S, Follower
 from include.quarry.settings import Settings
 from include.quarry.specs import IndexSpec
 
 
-def build_version(version_id: str, corpus: str, spec: IndexSpec, settings: Settings) -> dict[str, str | int]:
-    """Build a version, or bring it up to date. Raises `IncompleteIndex` while chunks wait for their vectors."""
+def build_version(
+    version_id: str, corpus: str, spec: IndexSpec, settings: Settings, *, patience_s: float = PATIENCE_S
+) -> dict[str, str | int]:
+    """Build a version, or bring it up to date.
+
+    Raises `IncompleteIndex` when chunks still wait for their vectors after `patience_s`: uploads get theirs meanwhile.
+    """
     database = Database(settings.catalog_url)
     with database.write() as connection:
         version = create_version(connection, version_id, corpus, spec)
     cut = cut_again(database, corpus, make_chunker(spec.chunker))
     with tempfile.TemporaryDirectory() as scratch:
         index = _open(version, Path(scratch))
-        waiting = Follower(database, VectorLake(database, settings.lake_uri), index, corpus).step()
-        if waiting:
+        follower = Follower(database, VectorLake(database, settings.lake_uri), index, corpus)
+        if waiting := follower.catch_up(patience_s):
             raise IncompleteIndex(f"{waiting} documents of {corpus!r} wait for vectors; run embed_corpus first")
         chunk_count = sum(1 for _ in index.contents())
         folder = settings.home.absolute() / "indexes" / version_id / f"snapshot-{index.watermark}"
-        if str(folder) != version.snapshot:
+        if not folder.exists():  # written whole or not at all, so one that is there is this very state
             index.save(folder)
     with database.write() as connection:
         record_snapshot(connection, version_id, str(folder), index.watermark, chunk_count)

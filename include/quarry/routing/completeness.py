@@ -4,19 +4,20 @@ import tempfile
 from pathlib import Path
 
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.log import head
 from include.quarry.catalog.updates import Follow, expected_contents
 from include.quarry.catalog.versions import find_version
 from include.quarry.errors import Conflict, IncompleteIndex
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.digest import digest
 from include.quarry.retrieval.index import Index
-from include.quarry.routing.follower import Follower
+from include.quarry.routing.follower import PATIENCE_S, Follower
 from include.quarry.settings import Settings
 
 _EXAMPLES = 3
 
 
-def check_completeness(version_id: str, settings: Settings) -> dict[str, str | int]:
+def check_completeness(version_id: str, settings: Settings, *, patience_s: float = PATIENCE_S) -> dict[str, str | int]:
     """Load a version's snapshot as a replica would, follow the log to its head, and compare with the log.
 
     Raises `IncompleteIndex` naming what is missing and what is there in excess. Deletes made while the version was
@@ -32,10 +33,10 @@ def check_completeness(version_id: str, settings: Settings) -> dict[str, str | i
         index = Index.load(Path(version.snapshot), Path(scratch))
         follower = Follower(database, VectorLake(database, settings.lake_uri), index, version.corpus)
         while True:
-            waiting = follower.step()
+            waiting = follower.catch_up(patience_s)
             with database.read() as connection:
                 expected = expected_contents(connection, follow)
-                if waiting == 0 and not follower.has_news(connection):
+                if waiting == 0 and head(connection, version.corpus) <= index.watermark:
                     break
             if waiting:
                 raise IncompleteIndex(

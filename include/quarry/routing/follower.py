@@ -1,10 +1,10 @@
 """A follower keeps one loaded index at the head of the log."""
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
-
-import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.updates import Follow, news, read_stretch
@@ -13,6 +13,8 @@ from include.quarry.records import DocumentKey, DocumentUpdate, Vectors
 from include.quarry.retrieval.index import Index
 
 _UPDATES_PER_BATCH = 2048
+_LOOK_AGAIN_S = 0.2
+PATIENCE_S = 60.0
 
 
 class Follower:
@@ -44,9 +46,12 @@ class Follower:
         self._seen, self._waiting = seen, stretch.waiting
         return stretch.waiting
 
-    def has_news(self, connection: sa.Connection) -> bool:
-        """Whether, on this snapshot of the catalog, there is anything that the last `step` has not seen."""
-        return news(connection, self._follow) != self._seen
+    def catch_up(self, patience_s: float) -> int:
+        """Step until no document waits for vectors, for `patience_s` at most; gives how many still do."""
+        pause, deadline = threading.Event(), time.monotonic() + patience_s
+        while (waiting := self.step()) and time.monotonic() < deadline:
+            pause.wait(_LOOK_AGAIN_S)
+        return waiting
 
     def _with_vectors(self, updates: Sequence[DocumentUpdate]) -> list[DocumentUpdate]:
         hashes = [chunk.text_hash for update in updates for chunk in update.chunks]

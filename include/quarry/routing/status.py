@@ -28,8 +28,11 @@ def lag_of(database: Database, corpus: str, watermark: int) -> Lag:
         return _lag(connection, corpus, watermark)
 
 
-def corpus_status(database: Database, corpus: str, watermark: int | None) -> dict[str, Any]:
-    """The fields of `CorpusStatus`. `watermark` is what the answering replica reports; None when none answers."""
+def corpus_status(database: Database, corpus: str, tenant: str, watermark: int | None) -> dict[str, Any]:
+    """The fields of `CorpusStatus`, with the quarantine of one tenant.
+
+    `watermark` is what the answering replica reports; None when none answers.
+    """
     with database.read() as connection:
         route = find_route(connection, corpus)
         lag = _lag(connection, corpus, watermark or 0)
@@ -46,7 +49,7 @@ def corpus_status(database: Database, corpus: str, watermark: int | None) -> dic
             "quarantined": count_quarantine(connection, corpus),
             "quarantine": [
                 {"tenant": found.key.tenant, "doc_id": found.key.doc_id, "uri": found.uri, "reason": found.reason}
-                for found in list_quarantine(connection, corpus, _QUARANTINE_SHOWN)
+                for found in list_quarantine(connection, corpus, tenant, limit=_QUARANTINE_SHOWN)
             ],
             "versions": [
                 {

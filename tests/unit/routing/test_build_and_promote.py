@@ -24,7 +24,7 @@ def test_a_version_holds_what_the_log_says_and_can_be_promoted(corpus: Corpus, r
     corpus.delete("b")
     corpus.embed()
     assert needs_reindex("main", routing_settings)
-    built = build_version("v1", "main", SPEC, routing_settings)
+    built = build_version("v1", "main", SPEC, routing_settings, patience_s=0)
     proof = check_completeness("v1", routing_settings)
     assert (built["chunks"], proof["chunks"]) == (1, 1)
     assert proof["digest"] == proof["log_digest"]
@@ -36,7 +36,7 @@ def test_changes_made_after_the_build_count_in_the_proof(corpus: Corpus, routing
     corpus.put("a", "Granite is hard.")
     corpus.put("b", "Chalk is soft.")
     corpus.embed()
-    build_version("v1", "main", SPEC, routing_settings)
+    build_version("v1", "main", SPEC, routing_settings, patience_s=0)
     corpus.delete("a")
     corpus.put("b", "Chalk is very soft.")
     corpus.put("c", "Slate splits.")
@@ -48,7 +48,7 @@ def test_changes_made_after_the_build_count_in_the_proof(corpus: Corpus, routing
 def test_a_version_is_not_built_while_texts_wait_for_vectors(corpus: Corpus, routing_settings: Settings) -> None:
     corpus.put("a", "Granite is hard.")
     with pytest.raises(IncompleteIndex, match="1 documents"):
-        build_version("v1", "main", SPEC, routing_settings)
+        build_version("v1", "main", SPEC, routing_settings, patience_s=0)
     with pytest.raises(Conflict, match="has no snapshot"):
         check_completeness("v1", routing_settings)
     with pytest.raises(Conflict, match="has no snapshot"):
@@ -63,7 +63,7 @@ def test_a_snapshot_that_differs_from_the_log_is_refused(
     corpus.put("a", "Granite is hard.")
     corpus.put("b", "Chalk is soft.")
     corpus.embed()
-    build_version("v1", "main", SPEC, routing_settings)
+    build_version("v1", "main", SPEC, routing_settings, patience_s=0)
     if sabotage == "resurrected":
         corpus.delete("b")
     with database.read() as connection:
@@ -84,14 +84,26 @@ def test_building_again_continues_from_the_snapshot(
 ) -> None:
     corpus.put("a", "Granite is hard.")
     corpus.embed()
-    build_version("v1", "main", SPEC, routing_settings)
+    build_version("v1", "main", SPEC, routing_settings, patience_s=0)
     promote("v1", routing_settings)
     corpus.put("b", "Chalk is soft.")
     corpus.embed()
-    built = build_version("v1", "main", SPEC, routing_settings)
+    built = build_version("v1", "main", SPEC, routing_settings, patience_s=0)
     assert (built["watermark"], built["chunks"]) == (2, 2)
     with database.read() as connection:
         assert find_version(connection, "v1").state == "live"
+
+
+def test_a_build_that_died_after_its_snapshot_can_be_repeated(
+    corpus: Corpus, routing_settings: Settings, database: Database
+) -> None:
+    corpus.put("a", "Granite is hard.")
+    corpus.embed()
+    build_version("v1", "main", SPEC, routing_settings)
+    with database.write() as connection:
+        record_snapshot(connection, "v1", "", 0, 0)
+    assert build_version("v1", "main", SPEC, routing_settings)["chunks"] == 1
+    assert check_completeness("v1", routing_settings)["chunks"] == 1
 
 
 def test_another_chunker_cuts_stored_documents_again(
@@ -102,7 +114,7 @@ def test_another_chunker_cuts_stored_documents_again(
     corpus.embed()
     small = IndexSpec(chunker=ChunkerSpec(max_tokens=64), embedding=SPEC.embedding)
     with pytest.raises(IncompleteIndex):
-        build_version("small", "main", small, routing_settings)
+        build_version("small", "main", small, routing_settings, patience_s=0)
     assert build_version("v1", "main", SPEC, routing_settings)["chunks"] == 2
     with database.read() as connection:
         assert find_route(connection, "main") is None
@@ -111,7 +123,7 @@ def test_another_chunker_cuts_stored_documents_again(
 def test_the_status_says_how_far_the_index_is_behind(corpus: Corpus, database: Database) -> None:
     corpus.put("a", "Granite is hard.")
     corpus.put("b", "Chalk is soft.")
-    status = corpus_status(database, "main", watermark=1)
+    status = corpus_status(database, "main", "default", watermark=1)
     assert (status["head"], status["documents"], status["lag_changes"]) == (2, 2, 1)
     assert status["lag_seconds"] > 0
-    assert corpus_status(database, "main", watermark=2)["lag_seconds"] == 0
+    assert corpus_status(database, "main", "default", watermark=2)["lag_seconds"] == 0
