@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from include.quarry.errors import Misconfigured, Unavailable
+from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
 from include.quarry.generation.answers import AnsweredBy, AnswerEvent, Draft, VerifiedSentence
 from include.quarry.generation.evidence import Evidence, Statement, read_evidence
 from include.quarry.generation.extractive import extract_answer, score_statement
@@ -79,7 +79,7 @@ class Answerer:
     async def answer(self, question: str, hits: Sequence[Hit], tier: Tier = "fast") -> AsyncGenerator[AnswerEvent]:
         """Verified sentences as they are completed, then the `Answer` as the last event.
 
-        Raises `InvalidInput` when the question leaves no room for a passage, or the model finds the prompt too long.
+        A question that leaves a tier no room for a passage falls to the next one, and at last to the extract.
         """
         draft = Draft(read_evidence(hits[:EVIDENCE_HITS]))
         relevance = judge_relevance(question, draft.evidence, threshold=self._threshold, rarity=self._rarity)
@@ -94,7 +94,7 @@ class Answerer:
                     used = candidate
                     yield sentence
                 break
-            except (Unavailable, Misconfigured) as error:
+            except (InvalidInput, Misconfigured, Unavailable) as error:  # a question too long for it, too
                 _log.warning("the %s tier gave no answer: %s", candidate, error)
                 if draft.sentences:
                     break

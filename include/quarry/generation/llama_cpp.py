@@ -65,10 +65,12 @@ class LlamaCppModel:
             return closed.is_set()
 
         def generate() -> None:
-            if not closed.is_set():
-                self._server.handle_chat_completions(request, receive)
-            if not closed.is_set():
-                loop.call_soon_threadsafe(events.put_nowait, None)
+            try:
+                if not closed.is_set():
+                    self._server.handle_chat_completions(request, receive)
+            finally:
+                if not closed.is_set():
+                    loop.call_soon_threadsafe(events.put_nowait, None)
 
         work = self._pool.submit(generate)
         usage = Usage()

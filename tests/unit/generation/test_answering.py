@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.quarry.errors import InvalidInput
 from include.quarry.generation.answering import Answerer
 from include.quarry.generation.answers import DONT_KNOW, Answer, AnswerEvent, VerifiedSentence
 from include.quarry.generation.prompt import PromptTemplate
@@ -153,9 +152,11 @@ async def test_orders_inside_a_passage_cannot_put_words_into_the_answer(make_hit
     assert "COBOL" not in obedient.prompts[0][1].content
 
 
-async def test_an_endless_question_is_the_callers_fault(hits: list[Hit]) -> None:
-    with pytest.raises(InvalidInput, match="fewer words"):
-        await run({"fast": ScriptedModel("")}, hits, question="Ruff rules written " * 500)
+async def test_a_question_too_long_for_the_model_is_answered_by_the_passages(hits: list[Hit]) -> None:
+    model = ScriptedModel("")
+    _, answer = await run({"fast": model}, hits, question="Ruff rules written " * 500)
+    assert answer.tier == "extractive"
+    assert model.prompts == []
 
 
 PIECES = [
