@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import httpx
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
@@ -82,15 +83,15 @@ class GatewayDeployment:
             async for event in events:
                 yield event
 
-    async def status(self, corpus: str) -> dict[str, Any]:
-        """Where a corpus stands."""
+    async def status(self, corpus: str, tenant: str) -> dict[str, Any]:
+        """Where a corpus stands, with the quarantine of one tenant."""
         watermark: int | None
         try:
             with unwrapped():
                 watermark = await self._retrieval.watermark.remote(corpus)
         except (NotFound, Unavailable):
             watermark = None
-        return await asyncio.to_thread(corpus_status, self._database, corpus, watermark)
+        return await asyncio.to_thread(corpus_status, self._database, corpus, tenant, watermark)
 
     async def metrics(self) -> str:
         """What Ray's agent of this node exports: its own metrics, Serve's and Quarry's."""
@@ -104,7 +105,9 @@ class GatewayDeployment:
     async def ready(self) -> None:
         """Raise `Unavailable` unless the parts behind this one answer."""
         try:
-            async with asyncio.timeout(_READY_TIMEOUT_S):
-                await asyncio.gather(self._indexing.check_health.remote(), self._retrieval.check_health.remote())
-        except (TimeoutError, RayServeException) as error:
+            with unwrapped():
+                async with asyncio.timeout(_READY_TIMEOUT_S):
+                    parts = (self._indexing, self._retrieval, self._generation.options(stream=False))
+                    await asyncio.gather(*(part.check_health.remote() for part in parts))
+        except (TimeoutError, RayError, RayServeException) as error:
             raise Unavailable(f"a part is not ready ({type(error).__name__}); try again shortly") from error

@@ -20,6 +20,9 @@ class GenerationDeployment:
     def __init__(self, settings: Settings) -> None:
         self._answerer = Answerer(load_tiers(settings), PromptTemplate.load())
 
+    async def check_health(self) -> None:
+        """Asked by Serve, and by whoever wants to know whether the models are loaded."""
+
     async def answer(self, question: str, hits: list[Hit], tier: Tier) -> AsyncIterator[AnswerEvent]:
         """Verified sentences as they are completed, then the whole answer."""
         async for event in self._answerer.answer(question, hits, tier):

@@ -59,9 +59,9 @@ class RetrievalDeployment:
         return 0 if retriever.serving is None else retriever.serving.index.watermark
 
     async def check_health(self) -> None:
-        """Asked by Serve; a replica that no longer follows the log is replaced."""
-        if not self._follower.is_alive():
-            raise RuntimeError("the follower thread has ended")
+        """Asked by Serve; a replica that no longer follows the log, or says how far it is, is replaced."""
+        if not (self._follower.is_alive() and self._metrics.is_alive()):
+            raise RuntimeError("a background thread has ended")
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP side, built in the replica."""

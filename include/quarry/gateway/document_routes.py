@@ -1,7 +1,6 @@
 """PUT, GET and DELETE /v1/documents/{doc_id}."""
 
 import base64
-import binascii
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Query
@@ -69,10 +68,13 @@ def document_routes(documents: Documents) -> APIRouter:
 
 def _content(body: PutDocument) -> bytes:
     if body.text is not None:
-        return body.text.encode()
+        try:
+            return body.text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInput(f"text holds a lone surrogate at {error.start}; send whole characters") from error
     try:
         return base64.b64decode(body.content or "", validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise InvalidInput(f"content is not base64 ({error}); encode the bytes of the document with base64") from error
 
 

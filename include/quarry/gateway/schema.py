@@ -164,5 +164,5 @@ class CorpusStatus(BaseModel):
     lag_changes: int
     lag_seconds: float
     quarantined: int
-    quarantine: list[dict[str, str]] = Field(description="the newest, with the reason")
+    quarantine: list[dict[str, str]] = Field(description="the newest of this tenant, with the reason")
     versions: list[VersionStatus]

@@ -3,13 +3,15 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import PlainTextResponse
 
 from include.quarry.gateway.schema import CorpusStatus, Name
+from include.quarry.gateway.tenants import tenant_of
 
 Corpus = Annotated[Name, Query(description="corpus to look at")]
-StatusOf = Callable[[str], Awaitable[dict[str, Any]]]
+StatusOf = Callable[[str, str], Awaitable[dict[str, Any]]]
+"""(corpus, tenant whose quarantine is listed) -> the fields of `CorpusStatus`."""
 IsReady = Callable[[], Awaitable[None]]
 ReadMetrics = Callable[[], Awaitable[str]]
 
@@ -19,8 +21,8 @@ def status_routes(status_of: StatusOf, is_ready: IsReady, metrics: ReadMetrics) 
     router = APIRouter(tags=["operations"])
 
     @router.get("/v1/status", summary="Route, versions, watermark and lag of a corpus")
-    async def get_status(corpus: Corpus = "main") -> CorpusStatus:
-        return CorpusStatus(**await status_of(corpus))
+    async def get_status(tenant: Annotated[str, Depends(tenant_of)], corpus: Corpus = "main") -> CorpusStatus:
+        return CorpusStatus(**await status_of(corpus, tenant))
 
     @router.get("/healthz", summary="The process answers")
     async def get_health() -> dict[str, str]:

@@ -59,7 +59,7 @@ class Platform:
             raise Unavailable("the model is gone")
         yield Answer("Some text [1].", (CITATION,), True, "fast", Usage(3, 4), {"total": 2.0})
 
-    async def status(self, corpus: str) -> dict[str, Any]:
+    async def status(self, corpus: str, tenant: str) -> dict[str, Any]:
         raise NotFound(corpus)
 
     async def metrics(self) -> str:
@@ -150,6 +150,7 @@ async def test_bad_queries_are_refused_with_a_reason(client: httpx.AsyncClient, 
         {"text": "a", "title": "line\nbreak"},
         {"text": "a", "surprise": True},
         {"text": 5},
+        {"content": "é", "content_type": "text/plain"},
     ],
 )
 async def test_bad_documents_are_refused_with_a_reason(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
