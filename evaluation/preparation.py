@@ -77,7 +77,7 @@ def prepare_corpus(
     total = sum(1 for _ in read_documents(suite.corpus_file, corpus=suite.corpus))
     on_phase("ingesting documents", total)
     changed = _ingest(suite, settings, database, tenant, on_progress)
-    if changed or _live_spec(database, suite.corpus) != spec:
+    if changed or _live_spec(database, suite.corpus) != spec or _waits(database, suite.corpus, spec):
         embed_and_build = _with_library if in_process else _with_platform
         embed_and_build(suite.corpus, settings, database, on_phase, on_progress)
     database.close()
@@ -171,6 +171,13 @@ def _live_version(database: Database, corpus: str) -> IndexVersion | None:
     with database.read() as connection:
         route = find_route(connection, corpus)
         return None if route is None else find_version(connection, route.live_version)
+
+
+def _waits(database: Database, corpus: str, spec: IndexSpec) -> bool:
+    """Whether an earlier preparation died before everything was embedded."""
+    with database.read() as connection:
+        embedded, texts = count_texts(connection, corpus, spec.chunker.fingerprint, spec.embedding.fingerprint)
+    return embedded < texts
 
 
 def _live_spec(database: Database, corpus: str) -> IndexSpec | None:
