@@ -4,8 +4,10 @@ Bulk vectors lie in Parquet parts, each written whole and never changed; the fre
 table is the index of both, and its unique key is what "once" means.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,8 +57,12 @@ class VectorLake:
         width = vectors.values.shape[1]
         values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.values.ravel(), pa.float32()), width)
         table = pa.table({"text_hash": pa.array(hashes, pa.string()), "vector": values})
-        pq.write_table(table, f"{folder}/.{name}.writing", filesystem=self._files, compression="none")
-        self._files.move(f"{folder}/.{name}.writing", f"{folder}/{name}.parquet")
+        draft = f"{folder}/.{name}.writing"
+        pq.write_table(table, draft, filesystem=self._files, compression="none")
+        if isinstance(self._files, pafs.LocalFileSystem):
+            with Path(draft).open("rb") as written:
+                os.fsync(written.fileno())  # before SQL says that the part is there, for good
+        self._files.move(draft, f"{folder}/{name}.parquet")
         self._index_part(vectors.fingerprint, name, hashes)
 
     def adopt_part(self, fingerprint: str, name: str) -> int | None:
