@@ -1,6 +1,7 @@
-"""Bring documents up to the current embedding spec.
+"""Bring documents up to the embedding spec that is live.
 
-- After an ingestion (asset `quarry://catalog/main`), or by hand: everything that still lacks a vector.
+- After an ingestion (asset `quarry://catalog/main`): everything of every corpus that still lacks a vector. By hand:
+  everything of one corpus.
 - Every night, and for each day of a backfill: the documents changed on that day, `[00:00, 24:00)` UTC.
 
         airflow backfill create --dag-id backfill_embeddings --from-date 2026-11-01 --to-date 2026-11-20
@@ -20,6 +21,7 @@ OF_THE_DAY = (
     " --from {{ data_interval_start.isoformat() }} --to {{ data_interval_end.isoformat() }}"
     "{% endif %}"
 )
+CORPUS = "{{ ('*' if dag_run.run_type == 'asset_triggered' else params.corpus) | quote }}"
 
 with quarry_dag(
     __file__,
@@ -30,6 +32,6 @@ with quarry_dag(
 ) as dag:
     RayJobOperator(
         task_id="embed_changes",
-        entrypoint="python -m ray_apps.jobs.embed_corpus --corpus {{ params.corpus | quote }}" + OF_THE_DAY,
+        entrypoint=f"python -m ray_apps.jobs.embed_corpus --corpus {CORPUS}{OF_THE_DAY}",
         outlets=[LAKE],
     )

@@ -6,8 +6,7 @@ By hand: `spec` is the name of an index spec or its JSON. By itself, after an em
 `quarry://lake/main`), only when the corpus needs a version, as it does before its first one.
 
 The version's id follows from the run, so a task that is tried again works on the same version. A version that does
-not hold exactly what the log says fails the check, and the live version keeps answering. To go back to an older
-version is a promotion, too, and needs no build.
+not hold exactly what the log says fails the check, and the live version keeps answering.
 """
 
 from hashlib import sha256

@@ -12,7 +12,7 @@ from failure_notice import notify_failure
 CATALOG = Asset("quarry://catalog/main")
 LAKE = Asset("quarry://lake/main")
 
-_NAME = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,99}$"
+_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
 
 def quarry_dag(
@@ -59,5 +59,5 @@ def at(cron: str) -> CronTriggerTimetable:
 
 
 def name_param(default: str, description: str) -> Param:
-    """A parameter that names something: letters, digits, dot, dash and underscore."""
+    """A parameter that names something: small letters, digits, dot, dash and underscore."""
     return Param(default, type="string", pattern=_NAME, description=description)

@@ -14,16 +14,19 @@ import shutil
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field
 from ray.data.checkpoint import CheckpointConfig
 
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.versions import list_corpora, live_spec
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.rechunking import cut_again
@@ -46,8 +49,8 @@ class EmbedCorpus(BaseModel):
 
     model_config = ConfigDict(populate_by_name=True, frozen=True)
 
-    corpus: str = "main"
-    spec: str = Field("default", description="index spec: `default`, or JSON")
+    corpus: str = Field("main", description="corpus, or `*` for every one")
+    spec: str = Field("live", description="index spec: `live` for the live version's, `default`, or JSON")
     changed_from: datetime | None = Field(None, alias="from")
     changed_until: datetime | None = Field(None, alias="to")
     unit_size: int = Field(64, ge=1, le=4096)
@@ -58,13 +61,20 @@ class EmbedCorpus(BaseModel):
 def main() -> None:
     """Run as a job: arguments from the command line, everything else from the settings."""
     job, settings = parse_arguments(EmbedCorpus, __doc__), load_settings()
-    spec = settings.index_spec(job.spec)
-
-    def make_embedder() -> Embedder:
-        return embedder_of(settings)(spec.embedding)
-
     ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level=logging.WARNING)
-    run(job, settings, spec, make_embedder)
+    database = Database(settings.catalog_url)
+    with database.read() as connection:
+        corpora = list_corpora(connection) if job.corpus == "*" else [job.corpus]
+        live = {corpus: live_spec(connection, corpus) for corpus in corpora}
+    for corpus in corpora:
+        spec = settings.index_spec("default" if job.spec == "live" else job.spec)
+        if job.spec == "live":
+            spec = live[corpus] or spec
+        run(job.model_copy(update={"corpus": corpus}), settings, spec, partial(_make_embedder, settings, spec))
+
+
+def _make_embedder(settings: Settings, spec: IndexSpec) -> Embedder:
+    return embedder_of(settings)(spec.embedding)
 
 
 def run(job: EmbedCorpus, settings: Settings, spec: IndexSpec, make_embedder: Callable[[], Embedder]) -> int:
@@ -76,24 +86,26 @@ def run(job: EmbedCorpus, settings: Settings, spec: IndexSpec, make_embedder: Ca
     folder = settings.home.absolute() / "backfills" / _run_name(window)
     cut_again(database, job.corpus, make_chunker(spec.chunker))
     embedded = 0
-    while _plan(folder, database, lake, window, job.unit_size):
-        with EmbeddingProgress(database, window):
-            done = _execute(folder, job, settings, make_embedder)
-        embedded += done
-        shutil.rmtree(folder)
-        if done == 0:
-            time.sleep(_RETRY_EVERY_S)  # the rest is claimed by another worker: wait for it, or for its lease to end
-    release(database, space, folder.name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):  # the same arguments name the same plan: one driver at a time may work on it
+        while _plan(folder, database, lake, window, job.unit_size):
+            with EmbeddingProgress(database, window):
+                done = _execute(folder, job, settings, make_embedder)
+            embedded += done
+            shutil.rmtree(folder)
+            if done == 0:
+                time.sleep(_RETRY_EVERY_S)  # the rest is claimed by another worker: wait for it, or for its lease's end
+        release(database, space, folder.name)
     print(json.dumps({"corpus": job.corpus, "embedded": embedded, "space": space}), flush=True)
     return embedded
 
 
 def _plan(folder: Path, database: Database, lake: VectorLake, window: PendingQuery, unit_size: int) -> bool:
     """Write the units still to do, unless a run that was killed left its plan; false when nothing is pending."""
-    if (folder / "units").exists():
+    lake.adopt_orphans(window.fingerprint)
+    if any((folder / "units").glob("*.parquet")):  # a run killed while it cleared its plan away may leave no unit
         logger.warning("continuing the plan in %s", folder)
         return True
-    lake.adopt_orphans(window.fingerprint)
     with database.read() as connection:
         units = list(plan_units(pending_texts(connection, window), unit_size))
     if not units:

@@ -93,6 +93,6 @@ def test_each_day_is_a_run_over_that_day_and_a_second_backfill_doubles_nothing(b
 def test_a_run_by_asset_or_by_hand_has_no_day(backfill_dag) -> None:
     from types import SimpleNamespace
 
-    for run_type in ("asset_triggered", "manual"):
+    for run_type, corpus in (("asset_triggered", "'*'"), ("manual", "main")):
         run = SimpleNamespace(run_type=run_type, data_interval_start=None, data_interval_end=None)
-        assert entrypoint_of(backfill_dag, run) == "python -m ray_apps.jobs.embed_corpus --corpus main"
+        assert entrypoint_of(backfill_dag, run) == f"python -m ray_apps.jobs.embed_corpus --corpus {corpus}"

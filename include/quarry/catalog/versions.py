@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.schema import index_versions, routes
+from include.quarry.catalog.schema import documents, index_versions, routes
 from include.quarry.errors import Conflict, NotFound
 from include.quarry.specs import ChunkerSpec, IndexSpec
 
@@ -141,3 +141,14 @@ def chunkers_of(connection: sa.Connection, corpus: str) -> list[ChunkerSpec]:
     documents = connection.scalars(sa.select(index_versions.c.spec).where(in_use).distinct())
     chunkers = {IndexSpec.from_json(document).chunker for document in documents}
     return sorted({ChunkerSpec(), *chunkers}, key=lambda spec: spec.fingerprint)
+
+
+def list_corpora(connection: sa.Connection) -> list[str]:
+    """Every corpus that holds, or held, documents."""
+    return list(connection.scalars(sa.select(documents.c.corpus).distinct().order_by(documents.c.corpus)))
+
+
+def live_spec(connection: sa.Connection, corpus: str) -> IndexSpec | None:
+    """The spec of the version that answers for the corpus; None before its first promotion."""
+    route = find_route(connection, corpus)
+    return None if route is None else find_version(connection, route.live_version).spec

@@ -15,11 +15,11 @@ from include.quarry.errors import QuarryError
 from include.quarry.lake.claims import claim, release
 from include.quarry.lake.pending import PendingQuery, PendingText, pending_texts
 from include.quarry.lake.vectors import VectorLake
+from include.quarry.records import UPLOAD_FEED
 from include.quarry.specs import EmbeddingSpec, IndexSpec
 
 logger = logging.getLogger(__name__)
-UPLOAD_FEED = "http"
-_LEASE_S = 60.0
+_LEASE_S = 20.0  # many times what a batch takes, and not more than its texts may wait when their embedder dies
 _LOOK_AGAIN_S = 30.0
 
 
@@ -73,11 +73,12 @@ class FreshTail:
         done_until, looked_at = self._done_until.get(target, (-1, now))
         if done_until == newest and now - looked_at < timedelta(seconds=_LOOK_AGAIN_S):
             return 0  # nothing was accepted since the corpus had no pending text
-        texts = self._pending(*target)
-        if not texts:
+        texts = self._pending(*target, self._owner)
+        if texts:
+            return self._embed(texts, spec.embedding)
+        if not self._pending(*target, None):  # else another owner is at it, and may die
             self._done_until[target] = (newest, now)
-            return 0
-        return self._embed(texts, spec.embedding)
+        return 0
 
     def _embed(self, texts: list[PendingText], spec: EmbeddingSpec) -> int:
         hashes = [text.text_hash for text in texts]
@@ -89,10 +90,10 @@ class FreshTail:
             release(self._database, spec.fingerprint, self._owner)
         return len(batch)
 
-    def _pending(self, corpus: str, chunker: str, fingerprint: str) -> list[PendingText]:
+    def _pending(self, corpus: str, chunker: str, fingerprint: str, claimant: str | None) -> list[PendingText]:
         size = self._batch_size
         overdue_at = datetime.now(UTC) - self._bulk_grace
-        uploads = PendingQuery(corpus, chunker, fingerprint, feed=UPLOAD_FEED, limit=size)
-        overdue = PendingQuery(corpus, chunker, fingerprint, changed_until=overdue_at, limit=size)
+        uploads = PendingQuery(corpus, chunker, fingerprint, feed=UPLOAD_FEED, claimant=claimant, limit=size)
+        overdue = PendingQuery(corpus, chunker, fingerprint, changed_until=overdue_at, claimant=claimant, limit=size)
         with self._database.read() as connection:
             return pending_texts(connection, uploads) or pending_texts(connection, overdue)

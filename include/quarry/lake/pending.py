@@ -1,11 +1,11 @@
 """Which texts of a corpus still need a vector: the question that every embedding worker begins with."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.schema import chunks, documents, vectors
+from include.quarry.catalog.schema import chunks, claims, documents, vectors
 from include.quarry.records import Passage
 
 
@@ -20,7 +20,10 @@ class PendingText:
 
 @dataclass(frozen=True, slots=True)
 class PendingQuery:
-    """Whose texts: one corpus, the chunks of one chunker, one vector space; and of which documents."""
+    """Whose texts: one corpus, the chunks of one chunker, one vector space; and of which documents.
+
+    With `claimant`, texts that another owner is embedding right now are left out, so that they fill up no `limit`.
+    """
 
     corpus: str
     chunker: str
@@ -28,6 +31,7 @@ class PendingQuery:
     changed_from: datetime | None = None
     changed_until: datetime | None = None
     feed: str | None = None
+    claimant: str | None = None
     limit: int | None = None
 
 
@@ -73,4 +77,8 @@ def _select(wanted: PendingQuery) -> sa.Select[tuple[str, str, str, int]]:
         query = query.where(documents.c.accepted_at < wanted.changed_until)
     if wanted.feed is not None:
         query = query.where(documents.c.feed == wanted.feed)
+    if wanted.claimant is not None:
+        same_text = sa.and_(claims.c.fingerprint == wanted.fingerprint, claims.c.text_hash == chunks.c.text_hash)
+        by_another = sa.and_(claims.c.owner != wanted.claimant, claims.c.expires_at > datetime.now(UTC))
+        query = query.where(~sa.exists().where(same_text, by_another))
     return query if wanted.limit is None else query.limit(wanted.limit)
