@@ -67,7 +67,10 @@ def demo(installation: Installation, docs: str | None, questions: list[str] | No
         console.print("• no relevance is measured: the suite that ships with Quarry judges its own default documents")
     else:
         judge(show)
-    answer(show, questions or (questions_about(demo_catalog.titles(database, CORPUS)) if docs else DEFAULT_QUESTIONS))
+    answer(
+        show,
+        questions or (questions_about(demo_catalog.titles(database, CORPUS, folder)) if docs else DEFAULT_QUESTIONS),
+    )
     database.close()
     print_addresses(installation)
     console.print(f"\n[bold]done in {time.monotonic() - began:.0f} s[/]; `make down` stops everything")

@@ -56,11 +56,12 @@ def building(database: Database, corpus: str) -> str:
     return f"{newest.version_id} is {newest.state}"
 
 
-def titles(database: Database, corpus: str) -> list[str]:
-    """Titles of the documents, the newest changes first."""
+def titles(database: Database, corpus: str, folder: str) -> list[str]:
+    """Titles of the documents below a folder, the newest changes first."""
+    below = document_table.c.uri.startswith(Path(folder).as_uri() + "/", autoescape=True)
     newest = (
         sa.select(document_table.c.title)
-        .where(document_table.c.corpus == corpus, document_table.c.deleted == sa.false())
+        .where(document_table.c.corpus == corpus, document_table.c.deleted == sa.false(), below)
         .order_by(document_table.c.seq.desc())
         .limit(50)
     )

@@ -1,5 +1,6 @@
 """Where one installation keeps what: folders, sockets, secrets, and the mark its processes carry."""
 
+import os
 import secrets
 import tempfile
 from dataclasses import dataclass
@@ -80,11 +81,12 @@ class Installation:
     @property
     def ray_token(self) -> str:
         """What Ray asks of everybody, its dashboard included: whoever reaches its job API can run code here."""
-        return self.secret("ray")
+        return os.environ.get("RAY_AUTH_TOKEN") or self.secret("ray")
 
     def prepare(self) -> None:
         """Make the folders."""
-        for folder in (self.home, self.run, self.logs, self.airflow, self.home / "mlflow"):
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # all tenants' documents lie here
+        for folder in (self.run, self.logs, self.airflow, self.home / "mlflow"):
             folder.mkdir(parents=True, exist_ok=True)
         self.sockets.mkdir(mode=0o700, exist_ok=True)
 
@@ -92,8 +94,10 @@ class Installation:
         """A secret of this installation, made up once and kept readable by its owner only."""
         path = self.run / f"{name}.secret"
         if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(72))
+            draft = path.with_suffix(".draft")
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_urlsafe(72))
+            draft.rename(path)  # never seen half written
         return path.read_text()
 
     def environment(self) -> dict[str, str]:
