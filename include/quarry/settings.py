@@ -43,11 +43,13 @@ class Settings(BaseSettings):
     serve_config: Path = Field(Path("ray_apps/config/serve.local.yaml"), description="what Ray Serve runs")
     start_timeout_s: float = Field(240, gt=0, le=3600, description="how long one part may take to become healthy")
 
-    database_url: str = Field("", description="catalog; empty means SQLite in `home`")
+    database_url: str = Field("", description="catalog; empty means SQLite in `home`", repr=False)
     lake_url: str = Field("", description="vector lake, a folder or a pyarrow.fs URI; empty means `home`/lake")
     docs: str = Field("environment:", description="what is ingested by default: a folder, or `environment:`")
 
-    failure_webhook: str = Field("", description="URL that is told when a task has failed for good; may be empty")
+    failure_webhook: str = Field(
+        "", description="URL that is told when a task has failed for good; may be empty", repr=False
+    )
 
     embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field("auto", description="CUDA if any")
     embedding_dtype: Dtype = Field("bf16", description="precision of the default embedding spec")
