@@ -1,4 +1,6 @@
+import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,10 @@ from include.quarry.settings import Settings
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Installation:
-    return Installation(Settings(home=tmp_path / "home", _env_file=None))
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    installation = Installation(Settings(home=tmp_path / "home", _env_file=None))
+    yield installation
+    shutil.rmtree(installation.sockets, ignore_errors=True)  # the one folder that lies outside of home
 
 
 @pytest.fixture

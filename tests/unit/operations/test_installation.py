@@ -43,7 +43,4 @@ def test_processes_see_what_was_set_and_absolute_paths(tmp_path, monkeypatch):
 
 def test_the_socket_folder_is_private(installation):
     installation.prepare()
-    try:
-        assert stat.S_IMODE(installation.sockets.stat().st_mode) == 0o700
-    finally:
-        installation.sockets.rmdir()
+    assert stat.S_IMODE(installation.sockets.stat().st_mode) == 0o700

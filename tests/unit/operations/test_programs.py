@@ -12,8 +12,6 @@ from include.quarry.settings import Settings
 @pytest.fixture(autouse=True)
 def prepared(installation):
     installation.prepare()
-    yield
-    installation.sockets.rmdir()
 
 
 def test_the_parts_start_in_this_order(installation):

@@ -49,4 +49,3 @@ def test_the_pid_file_of_a_stranger_is_no_supervisor(installation):
     installation.prepare()
     installation.supervisor_pid.write_text("1")
     assert supervisor_process(installation) is None
-    installation.sockets.rmdir()
