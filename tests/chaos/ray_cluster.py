@@ -1,0 +1,91 @@
+"""A Ray cluster of this machine's own: a head, and a second node that stands for a spot instance."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from tests.chaos.journal import wait_until
+from tests.conftest import free_port
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_HEAD_CPUS, _SPOT_CPUS = 3, 2
+"""Room for one embedding actor of two threads on each node, and on the head for a task that reads or writes."""
+_HEAD, _SPOT = "127.0.0.2", "127.0.0.3"
+"""Loopback too, but Ray does not trade them for the machine's own address as it does with 127.0.0.1 (services.py)."""
+_OBJECT_STORE_BYTES = 80 * 2**20
+
+
+class RayCluster:
+    """Starts nodes as processes, and ends what it started, by pid."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="rc", dir="/tmp"))  # short: Ray's sockets lie below
+        self._nodes: list[subprocess.Popen[bytes]] = []
+        self._spot: subprocess.Popen[bytes] | None = None
+        self._port = free_port()
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {
+            "PYTHONPATH": str(_REPOSITORY),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+            "RAY_ADDRESS": f"{_HEAD}:{self._port}",
+            "RAY_AUTH_MODE": "token",  # Ray listens on every address here, so it must ask who is calling
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_idle_worker_killing_time_threshold_ms": "60000",  # a worker costs seconds to start
+            "RAY_raylet_start_wait_time_s": "120",  # a busy machine is slow, not broken
+        }
+        head = ("--head", f"--port={self._port}", f"--temp-dir={self._folder}", "--include-dashboard=false")
+        self._start(_HEAD, _HEAD_CPUS, *head, f"--ray-client-server-port={free_port()}")
+
+    def spot_raylet(self) -> psutil.Process:
+        """The raylet of the second node, which is started where there is none (any more)."""
+        if self._spot is None or self._spot.poll() is not None:
+            self._spot = self._start(_SPOT, _SPOT_CPUS, f"--address={_HEAD}:{self._port}")
+        return _raylet(self._spot)
+
+    def stop(self) -> None:
+        """End every process of every node."""
+        running = [psutil.Process(node.pid) for node in self._nodes if node.poll() is None]
+        family = [child for node in running for child in node.children(recursive=True)]
+        for process in (*running, *family):
+            if process.is_running():
+                process.kill()
+        psutil.wait_procs([*running, *family], timeout=20)
+        for node in self._nodes:
+            node.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self, host: str, cpus: int, *options: str) -> subprocess.Popen[bytes]:
+        log = self._folder / f"node-{len(self._nodes)}.log"
+        fixed = (
+            "--block",
+            "--disable-usage-stats",
+            f"--node-ip-address={host}",
+            f"--num-cpus={cpus}",
+            f"--object-store-memory={_OBJECT_STORE_BYTES}",
+            f"--dashboard-agent-listen-port={free_port()}",
+            f"--metrics-export-port={free_port()}",
+        )
+        command = (str(Path(sys.executable).parent / "ray"), "start", *options, *fixed)
+        with log.open("wb") as output:
+            node = subprocess.Popen(
+                command, env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self._nodes.append(node)
+
+        def started() -> bool:
+            assert node.poll() is None, f"ray start ended with {node.returncode}: {log.read_text()[-2000:]}"
+            return "Ray runtime started" in log.read_text()
+
+        wait_until(started, f"ray start on {host}", timeout_s=120)
+        return node
+
+
+def _raylet(node: subprocess.Popen[bytes]) -> psutil.Process:
+    return next(child for child in psutil.Process(node.pid).children(recursive=True) if child.name() == "raylet")
