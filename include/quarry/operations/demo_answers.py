@@ -9,9 +9,9 @@ from include.quarry.errors import Unavailable
 from include.quarry.operations.progress import console
 
 DEFAULT_QUESTIONS = [
-    "Which library can fetch web pages over HTTP/2 with async support?",
-    "What does pluggy do?",
-    "How do I validate data with type annotations?",
+    "What is Ruff written in?",
+    "Which HTTP client supports both HTTP/1.1 and HTTP/2?",
+    "What is the capital of France?",  # nothing here says so, and neither may the answer
 ]
 
 

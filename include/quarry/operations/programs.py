@@ -96,6 +96,7 @@ def ray(installation: Installation) -> Program:
     }
     haproxy = installation.sockets  # no folder below: with the node's id, haproxy's longest path is 90 of 97 bytes
     environment = {
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait would starve the other replicas
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(settings.serve_fallback_port),
