@@ -21,7 +21,7 @@ from include.quarry.specs import EmbeddingSpec
 _log = logging.getLogger(__name__)
 
 _FLOAT_RECIPE = 1
-_INT8_RECIPE = 3
+_INT8_RECIPE = 4
 """Count the ways models were made: a new way must not meet the old way's file in the cache."""
 
 _QUERY_TOKENS = 16

@@ -6,6 +6,7 @@ from pathlib import Path
 import nncf
 import numpy as np
 import openvino as ov
+from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 from numpy.typing import NDArray
 
 from include.quarry.embedding.calibration import calibration_texts
@@ -30,7 +31,8 @@ def quantise(source: Path, target: Path, folder: Path) -> None:
     """Write the OpenVINO model of file `source` to the file `target` with INT8 weights and activations.
 
     Post-training quantisation: weights symmetric for each channel, activations asymmetric for each tensor after
-    SmoothQuant (arXiv 2211.10438), ranges measured on `calibration_texts`. `folder` holds the model's tokenizer.
+    SmoothQuant (arXiv 2211.10438), with the whole range seen in `calibration_texts`, so that nothing seen is clipped.
+    `folder` holds the model's tokenizer.
     """
     nncf.set_log_level(logging.ERROR)
     token_ids = TextEncoder(folder, _CALIBRATION_TOKENS).token_ids(calibration_texts(_CALIBRATION_TEXTS))
@@ -42,7 +44,8 @@ def quantise(source: Path, target: Path, folder: Path) -> None:
         subset_size=_CALIBRATION_TEXTS,
         ignored_scope=nncf.IgnoredScope(patterns=[_WIDE_RANGE], types=_FLOAT_TYPES, validate=False),
         advanced_parameters=nncf.AdvancedQuantizationParameters(
-            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=_SMOOTHING)
+            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=_SMOOTHING),
+            activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
         ),
     )
     ov.save_model(quantised, target, compress_to_fp16=False)
