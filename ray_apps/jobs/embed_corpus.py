@@ -128,7 +128,8 @@ def _execute(folder: Path, job: EmbedCorpus, settings: Settings, make_embedder: 
     )
     context.checkpoint_config.checkpoint_actor_memory_bytes = 64 * 1024**2
     files = sorted(str(path) for path in (folder / "units").iterdir())
-    ray.data.read_parquet(files, override_num_blocks=len(files)).map_batches(
+    units = ray.data.read_parquet(files).repartition(target_num_rows_per_block=1)  # else one actor gets all small files
+    units.map_batches(
         EmbedUnits,
         batch_size=1,
         batch_format="pyarrow",
