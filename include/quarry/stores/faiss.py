@@ -4,8 +4,8 @@ The snapshot part is immutable: vectors mapped from disk, and a graph over them 
 then go to an exact tail; rows they replace are dead and masked. Building is done by `save`, never by a query.
 
 Concurrency: the writer appends rows that no reader looks at yet, then swaps in a new immutable state; a search reads
-the state once, takes no lock, and so sees each document whole, old or new. One query runs on one thread: FAISS
-parallelises over queries only, and they are searched one by one.
+the state once, takes no lock, and so sees each document whole, old or new. Queries that
+come together share one pass over the vectors.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,6 +29,7 @@ from include.quarry.stores.updates import best, check_chunks, check_k, check_spa
 _KIND = "faiss-store"
 _BLOCK = 65_536
 _DEAD_ROWS = 4096
+_TOGETHER = 16  # queries scanned in one pass, which bounds the scores held: 16 times all rows
 
 
 class FaissStore:
@@ -61,7 +62,16 @@ class FaissStore:
         check_k(k)
         check_space(queries, self.fingerprint, self.dimensions)
         state = self._state
-        return [self._search(state, query, k, scope) for query in np.ascontiguousarray(queries.values, np.float32)]
+        selection = state.select(scope)
+        if not selection.count:
+            return [[] for _ in range(len(queries))]
+        values = np.ascontiguousarray(queries.values, np.float32)
+        found: list[list[Scored]] = []
+        for start in range(0, len(values), _TOGETHER):
+            some = values[start : start + _TOGETHER]
+            candidates = self._candidates(state, some, k, selection)
+            found += [_ranked(state, query, rows, k) for query, rows in zip(some, candidates, strict=True)]
+        return found
 
     def contents(self) -> Iterator[tuple[str, int]]:
         state = self._state
@@ -128,22 +138,23 @@ class FaissStore:
         tail = self._tail.view(len(rows) - state.first)
         return replace(state, columns=state.columns.take(rows), tail=tail, alive=state.alive[rows])
 
-    def _search(self, state: State, query: Float32, k: int, scope: Scope) -> list[Scored]:
-        selection = state.select(scope)
-        if not selection.count:
-            return []
-        rows = self._candidates(state, query, k, selection)
-        return best(state.columns.ids(rows), score(state.vectors(rows), query).tolist(), k)
-
-    def _candidates(self, state: State, query: Float32, k: int, selection: Selection) -> Rows:
+    def _candidates(self, state: State, queries: Float32, k: int, selection: Selection) -> list[Rows]:
         if state.index is None or selection.count <= self._limits.exact_rows:
-            return state.scan(query, k, selection)
+            return state.scan(queries, k, selection)
         mask = None if selection.mask is None else selection.mask[: state.first]
         selected = state.first if mask is None else int(np.count_nonzero(mask))
-        proposed = graph.candidates(state.index, query, k, mask, selected)
-        if len(proposed) < min(k, selected):
-            return state.scan(query, k, selection)
-        return np.concatenate([proposed, state.scan(query, k, selection, start=state.first)])
+        found: list[Rows] = []
+        for query in queries:
+            proposed = graph.candidates(state.index, query, k, mask, selected)
+            if len(proposed) < min(k, selected):
+                found += state.scan(query[None], k, selection)
+            else:
+                found.append(np.concatenate([proposed, *state.scan(query[None], k, selection, start=state.first)]))
+        return found
+
+
+def _ranked(state: State, query: Float32, rows: Rows, k: int) -> list[Scored]:
+    return best(state.columns.ids(rows), score(state.vectors(rows), query).tolist(), k)
 
 
 def _write_vectors(path: Path, state: State, rows: Rows) -> Float32:

@@ -60,21 +60,22 @@ class State:
             self.scopes[key] = selection
         return selection
 
-    def scan(self, query: Float32, k: int, selection: Selection, start: int = 0) -> Rows:
-        """Of the selected rows from `start` on, those that may be among the `k` best: a superset, ties included."""
+    def scan(self, queries: Float32, k: int, selection: Selection, start: int = 0) -> list[Rows]:
+        """For each query `[q, d]`, of the selected rows from `start` on, those that may be among the `k` best: a
+        superset, ties included."""
         rows = selection.rows
         if rows is not None:
             rows = rows[np.searchsorted(rows, start) :]
-            scores = self._score_rows(query, rows)
+            scores = np.stack([self._score_rows(query, rows) for query in queries])
         else:
-            scores = np.empty(self.count - start, np.float32)
+            scores = np.empty((len(queries), self.count - start), np.float32)
             split = max(0, self.first - start)
-            _inner_products(query, self.snapshot[start:], scores[:split])
-            _inner_products(query, self.tail[max(0, start - self.first) :], scores[split:])
+            _inner_products(queries, self.snapshot[start:], scores[:, :split])
+            _inner_products(queries, self.tail[max(0, start - self.first) :], scores[:, split:])
             if selection.mask is not None:
-                scores[~selection.mask[start:]] = -np.inf
-        near = _near_best(scores, k, rounding=2 * len(query) * 2.0**-24)
-        return near + start if rows is None else rows[near]
+                scores[:, ~selection.mask[start:]] = -np.inf
+        near = [_near_best(each, k, rounding=2 * queries.shape[1] * 2.0**-24) for each in scores]
+        return [each + start if rows is None else rows[each] for each in near]
 
     def vectors(self, rows: Rows) -> Float32:
         """Full vectors `[len(rows), d]`."""
@@ -94,11 +95,16 @@ class State:
         return scores
 
 
-def _inner_products(query: Float32, vectors: Float32, scores: Float32) -> None:
-    """Fills `scores` `[n]` by FAISS's kernel, which releases the interpreter and starts no threads."""
-    if len(scores):
-        pointers = [faiss.swig_ptr(array) for array in (scores, query, vectors)]
-        faiss.fvec_inner_products_ny(*pointers, len(query), len(scores))
+def _inner_products(queries: Float32, vectors: Float32, scores: Float32) -> None:
+    """Fills `scores` `[q, n]`, without the interpreter's lock. Several queries share one pass over the vectors, which
+    costs mostly the reading of them; one query takes FAISS's kernel, which starts no threads."""
+    if not len(vectors):
+        return
+    if len(queries) > 1:
+        np.matmul(queries, vectors.T, out=scores)
+        return
+    pointers = [faiss.swig_ptr(array) for array in (scores, queries, vectors)]
+    faiss.fvec_inner_products_ny(*pointers, queries.shape[1], len(vectors))
 
 
 def _inner_products_at(query: Float32, vectors: Float32, rows: Rows, scores: Float32) -> None:

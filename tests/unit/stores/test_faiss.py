@@ -129,3 +129,16 @@ def test_two_histories_of_the_same_state_give_the_same_snapshot(tmp_path: Path) 
 def test_when_the_graph_proposes_too_few_the_scan_answers(built, flat, monkeypatch) -> None:
     monkeypatch.setattr(graph, "candidates", lambda *_: np.arange(3))
     assert overlap(built, flat, points(5), 10, Scope("t1")) == 1.0
+
+
+@pytest.mark.parametrize("filters", [{}, {"half": "1"}, {"part": "3"}], ids=["all", "half", "a tenth"])
+def test_queries_searched_together_find_what_each_finds_alone(flat: FaissStore, filters, tmp_path: Path) -> None:
+    """Over snapshot, tail and dead rows, and over more queries than share a pass."""
+    flat.save(tmp_path / "snapshot")
+    store = FaissStore.load(tmp_path / "snapshot")
+    store.apply(updates(points(50), seq=2))
+    scope = Scope("t1", filters)
+    together = store.search(Vectors("s", QUERIES), 10, scope)
+    alone = [store.search(Vectors("s", query[np.newaxis]), 10, scope)[0] for query in QUERIES]
+    assert together == alone
+    assert len({len(hits) for hits in together}) == 1
