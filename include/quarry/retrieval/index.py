@@ -110,12 +110,20 @@ class Index:
         The two searches run one after the other: at ten thousand chunks the shorter one takes a third of a
         millisecond, less than handing it to a thread costs.
         """
+        return self.search_all([query], vector, k, scope, depth)[0]
+
+    def search_all(
+        self, queries: Sequence[str], vectors: Vectors, k: int, scope: Scope, depth: int = DEPTH
+    ) -> list[list[Hit]]:
+        """The hits of each query; `vectors` is `[q, d]`. Together they read the dense vectors once."""
         check_k(k)
         depth = max(depth, k)
-        dense = self._store.search(vector, depth, scope)[0]
-        lexical = self._lexical.search(query, depth, scope)
-        lists = {"dense": [hit.chunk_id for hit in dense], "lexical": [hit.chunk_id for hit in lexical]}
-        return self._readable(reciprocal_rank_fusion(lists), k)
+        found: list[list[Hit]] = []
+        for query, dense in zip(queries, self._store.search(vectors, depth, scope), strict=True):
+            lexical = self._lexical.search(query, depth, scope)
+            lists = {"dense": [hit.chunk_id for hit in dense], "lexical": [hit.chunk_id for hit in lexical]}
+            found.append(self._readable(reciprocal_rank_fusion(lists), k))
+        return found
 
     def contents(self) -> Iterator[tuple[str, int]]:
         """Every (chunk_id, doc_version) held. Raises `IncompleteIndex` when the three do not hold the same."""

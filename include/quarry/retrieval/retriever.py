@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from time import perf_counter, thread_time
 from typing import Protocol
 
+import numpy as np
+
 from include.quarry.errors import ForeignVectors, InvalidInput, Unavailable
 from include.quarry.records import Float32, Hit, Scope, Vectors
 from include.quarry.retrieval.index import Index
@@ -48,6 +50,18 @@ class Serving:
             )
 
 
+_Key = tuple[int, int, str, frozenset[tuple[str, str]]]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Queries that are searched together, and the task that does it."""
+
+    queries: list[str]
+    vectors: list[Float32]
+    hits: asyncio.Task[list[list[Hit]]] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Retrieval:
     """Hits, best first, with the index version that gave them and how long each step took."""
@@ -69,6 +83,7 @@ class Retriever:
         self._serving = serving
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="search")
         self._search_ms = 0.0
+        self._batches: dict[_Key, _Batch] = {}
 
     @property
     def serving(self) -> Serving | None:
@@ -91,23 +106,42 @@ class Retriever:
         vector = await serving.encoder.encode(query)
         encoded = perf_counter()
         watermark = serving.index.watermark
-        vectors = Vectors(serving.encoder.spec.fingerprint, vector.reshape(1, -1))
-        if self._search_ms < _SLOW_SEARCH_MS:
-            hits = self._search(serving.index, query, vectors, top_k, scope)
-        else:
-            loop = asyncio.get_running_loop()
-            hits = await loop.run_in_executor(self._threads, self._search, serving.index, query, vectors, top_k, scope)
+        hits = await self._search(serving, query, vector, top_k, scope)
         done = perf_counter()
         seconds = {"encode": encoded - began, "search": done - encoded, "total": done - began}
         timings_ms = {name: round(value * 1000, 3) for name, value in seconds.items()}
         return Retrieval(hits, serving.index.version, watermark, timings_ms)
 
-    def _search(self, index: Index, query: str, vectors: Vectors, top_k: int, scope: Scope) -> list[Hit]:
-        """Searches, and remembers what searches cost of late: processor time, which a busy machine does not inflate."""
-        began = thread_time()
-        hits = index.search(query, vectors, top_k, scope)
-        self._search_ms += _MEMORY * ((thread_time() - began) * 1000 - self._search_ms)
-        return hits
+    async def _search(self, serving: Serving, query: str, vector: Float32, top_k: int, scope: Scope) -> list[Hit]:
+        """Joins the queries of this turn of the loop that ask the same of the same index, and searches with them."""
+        key = id(serving), top_k, scope.tenant, frozenset(scope.filters.items())
+        batch = self._batches.get(key)
+        if batch is None:
+            batch = self._batches[key] = _Batch([], [])
+            batch.hits = asyncio.create_task(self._search_all(key, serving, batch, top_k, scope))
+        place = len(batch.queries)
+        batch.queries.append(query)
+        batch.vectors.append(vector)
+        assert batch.hits is not None  # noqa: S101 - set above
+        return (await asyncio.shield(batch.hits))[place]  # a caller that is cancelled leaves the others theirs
+
+    async def _search_all(
+        self, key: _Key, serving: Serving, batch: _Batch, top_k: int, scope: Scope
+    ) -> list[list[Hit]]:
+        """Begins in the next turn of the loop, which closes the batch."""
+        del self._batches[key]
+        vectors = Vectors(serving.encoder.spec.fingerprint, np.stack(batch.vectors))
+
+        def search() -> list[list[Hit]]:
+            began = thread_time()  # processor time, which a busy machine does not inflate
+            found = serving.index.search_all(batch.queries, vectors, top_k, scope)
+            spent_ms = (thread_time() - began) * 1000 / len(found)
+            self._search_ms += _MEMORY * (spent_ms - self._search_ms)
+            return found
+
+        if self._search_ms < _SLOW_SEARCH_MS:
+            return search()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, search)
 
     def close(self) -> None:
         """Ends the search threads; running searches finish first."""

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from threading import current_thread
 from time import thread_time
+from typing import Any
 
 import pytest
 
@@ -80,14 +81,14 @@ async def test_slow_searches_leave_the_event_loop_and_quick_ones_stay(index: Ind
     threads: list[str] = []
     cost_s = 0.0
 
-    def search(*_: object) -> list[Hit]:
+    def search_all(*_: object) -> list[list[Hit]]:
         began = thread_time()
         while thread_time() - began < cost_s:
             pass
         threads.append(current_thread().name)
-        return []
+        return [[]]
 
-    monkeypatch.setattr(index, "search", search)
+    monkeypatch.setattr(index, "search_all", search_all)
     retriever = Retriever(Serving(Encoder(vectors_of, index.spec.embedding), index))
     for _ in range(3):
         await retriever.retrieve("wing", top_k=1, scope=T1)
@@ -97,3 +98,31 @@ async def test_slow_searches_leave_the_event_loop_and_quick_ones_stay(index: Ind
         await retriever.retrieve("wing", top_k=1, scope=T1)
     assert threads[-1].startswith("search")
     retriever.close()
+
+
+async def test_queries_that_come_together_are_searched_together_and_each_gets_its_own(
+    index: Index, vectors_of, monkeypatch
+) -> None:
+    retriever = Retriever(Serving(Encoder(vectors_of, index.spec.embedding), index))
+    asked = [("wing", 1), ("tail", 1), ("wing", 2), ("wing tail", 1)]
+    alone = [(await retriever.retrieve(query, top_k=k, scope=T1)).hits for query, k in asked]
+    sizes: list[int] = []
+    search_all = index.search_all
+
+    def counted(queries: list[str], *rest: Any) -> list[list[Hit]]:
+        sizes.append(len(queries))
+        return search_all(queries, *rest)
+
+    monkeypatch.setattr(index, "search_all", counted)
+    together = await asyncio.gather(*(retriever.retrieve(query, top_k=k, scope=T1) for query, k in asked))
+    assert [retrieval.hits for retrieval in together] == alone
+    assert sorted(sizes) == [1, 3]
+
+
+async def test_a_caller_that_leaves_takes_no_other_along(index: Index, vectors_of) -> None:
+    retriever = Retriever(Serving(Encoder(vectors_of, index.spec.embedding), index))
+    asked = [asyncio.create_task(retriever.retrieve(query, top_k=1, scope=T1)) for query in ("wing", "tail")]
+    await asyncio.sleep(0)
+    asked[0].cancel()
+    assert len((await asked[1]).hits) == 1
+    assert asked[0].cancelled()
