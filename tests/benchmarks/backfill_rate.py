@@ -20,6 +20,8 @@ from pydoc_data.topics import topics
 from evaluation.corpus_feed import CorpusFeed
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.embedding.engine import load_embedder
+from include.quarry.embedding.model_folder import find_model_folder
+from include.quarry.embedding.text_encoder import TextEncoder
 from include.quarry.feeds.ingestion import FeedPass, make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.lake.backfill import Unit, plan_units
@@ -27,6 +29,7 @@ from include.quarry.lake.pending import PendingQuery, pending_texts
 from include.quarry.operations.installation import REPOSITORY
 from include.quarry.operations.programs import environment_of, ray
 from include.quarry.settings import Settings
+from include.quarry.specs import EmbeddingSpec
 from tests.benchmarks.cluster import bench_settings, ray_head
 from tests.benchmarks.report import Report, Row
 
@@ -34,7 +37,7 @@ NAME = "backfill_rate"
 CORPUS = "bench"
 UNIT_SIZE = 64
 MIN_RATE = 0.85
-_WORDS = 175  # about 240 tokens, and never more than one chunk
+_TOKENS = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,10 @@ def run(folder: Path, chunks: int) -> Report:
 def _ingest(home: Path, settings: Settings, count: int) -> list[Unit]:
     """Put `count` documents of one chunk each into the log; what the job will plan."""
     path = home / "corpus.jsonl"
-    rows = ({"_id": str(number), "title": "", "text": text} for number, text in enumerate(_texts(count)))
+    rows = (
+        {"_id": str(number), "title": "", "text": text}
+        for number, text in enumerate(_texts(count, settings.index_spec().embedding))
+    )
     path.write_text("\n".join(map(json.dumps, rows)))
     migrate(settings.catalog_url)
     database, spec = Database(settings.catalog_url), settings.index_spec()
@@ -94,17 +100,20 @@ def _ingest(home: Path, settings: Settings, count: int) -> list[Unit]:
     return units
 
 
-def _texts(count: int) -> list[str]:
-    """Texts of about 240 tokens, all different: sentences of Python's language reference in a fixed random order."""
+def _texts(count: int, spec: EmbeddingSpec) -> list[str]:
+    """Texts that just fit into one chunk, no two alike: sentences of Python's language reference, drawn at random."""
     prose = " ".join(topics[name] for name in sorted(topics))
-    sentences = [each.split() for each in re.split(r"(?<=[.:])\s", prose) if 30 < len(each) < 250]
+    sentences = [each for each in re.split(r"(?<=[.:])\s+", prose) if 30 < len(each) < 250]
+    lengths = list(map(len, TextEncoder(find_model_folder(spec), spec.max_tokens).token_ids(sentences)))
     choice = random.Random(0)
     texts = []
     for _ in range(count):
-        words: list[str] = []
-        while len(words) < _WORDS:
-            words += choice.choice(sentences)
-        texts.append(" ".join(words[:_WORDS]))
+        members: list[str] = []
+        tokens = 0
+        while tokens + lengths[drawn := choice.randrange(len(sentences))] <= _TOKENS:
+            members.append(sentences[drawn])
+            tokens += lengths[drawn]
+        texts.append(" ".join(members))
     return texts
 
 
