@@ -19,6 +19,7 @@ from ray_job_operator import RayJobOperator
 from include.quarry.settings import load_settings
 
 OPTIONS = "--corpus {{ params.corpus | quote }} --spec {{ params.spec | quote }}"
+ASKED_BY = "{{ 'asset' if dag_run.run_type == 'asset_triggered' else 'hand' }}"  # the type itself renders as an enum
 VERSION = "{{ params.corpus }}-{{ run_id | digest }}"
 
 
@@ -40,11 +41,11 @@ with quarry_dag(
 ) as dag:
 
     @task.short_circuit
-    def decide(corpus: str, run_type: str) -> bool:
+    def decide(corpus: str, asked_by: str) -> bool:
         """Whoever asks by hand gets a version; an asset event gets one only if the corpus needs it."""
         from include.quarry.routing.promotion import needs_reindex  # noqa: PLC0415 heavy
 
-        return run_type != "asset_triggered" or needs_reindex(corpus, load_settings())
+        return asked_by != "asset" or needs_reindex(corpus, load_settings())
 
     embed_missing = RayJobOperator(
         task_id="embed_missing",
@@ -71,7 +72,7 @@ with quarry_dag(
         return make_live(version_id, load_settings())
 
     (
-        decide("{{ params.corpus }}", "{{ dag_run.run_type }}")
+        decide("{{ params.corpus }}", ASKED_BY)
         >> embed_missing
         >> build_index
         >> check_completeness(VERSION)

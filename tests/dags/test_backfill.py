@@ -93,6 +93,8 @@ def test_each_day_is_a_run_over_that_day_and_a_second_backfill_doubles_nothing(b
 def test_a_run_by_asset_or_by_hand_has_no_day(backfill_dag) -> None:
     from types import SimpleNamespace
 
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
     for run_type, corpus in (("asset_triggered", "'*'"), ("manual", "main")):
-        run = SimpleNamespace(run_type=run_type, data_interval_start=None, data_interval_end=None)
+        run = SimpleNamespace(run_type=DagRunType(run_type), data_interval_start=None, data_interval_end=None)
         assert entrypoint_of(backfill_dag, run) == f"python -m ray_apps.jobs.embed_corpus --corpus {corpus}"

@@ -1,10 +1,13 @@
 """The promises of the graphs, checked on the graphs themselves."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import AssetOrTimeSchedule, TriggerRule
+from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.definitions.timetables.assets import AssetTriggeredTimetable
+from jinja2 import Template
 
 
 def test_promotion_comes_only_after_the_completeness_check(dag_bag) -> None:
@@ -83,3 +86,10 @@ def uris(timetable: AssetTriggeredTimetable) -> set[str]:
 
 def outlets(dag_bag, dag_id: str) -> dict[str, list[str]]:
     return {task.task_id: [a.uri for a in task.outlets] for task in dag_bag.dags[dag_id].tasks if task.outlets}
+
+
+@pytest.mark.parametrize(("run_type", "asked_by"), [(DagRunType.ASSET_TRIGGERED, "asset"), (DagRunType.MANUAL, "hand")])
+def test_an_asset_event_is_told_from_a_request_by_hand(dag_bag, run_type: DagRunType, asked_by: str) -> None:
+    """With the type that Airflow itself hands to the template, which does not render as its value."""
+    _, template = dag_bag.dags["reindex_corpus"].get_task("decide").op_args
+    assert Template(template).render(dag_run=SimpleNamespace(run_type=run_type)) == asked_by
