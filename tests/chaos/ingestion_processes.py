@@ -68,12 +68,12 @@ def write_stream(home: Path, steps: list[Step]) -> None:
 
 
 def feed(home: Path) -> None:
-    """Bring the stream in, from where the process before noted that it was; so the last step may come twice."""
+    """Bring the stream in. A new process sends the last step of the one before again, as a client without an answer."""
     settings, progress = Settings(home=home), home / "progress"
     database = Database(settings.catalog_url)
     ingestor = Ingestor(database, make_chunker, _MAX_BYTES)
     steps = [Step(**json.loads(line)) for line in (home / "stream.jsonl").read_text().splitlines()]
-    begin = int(progress.read_text()) if progress.exists() else 0
+    begin = max(0, int(progress.read_text()) - 1) if progress.exists() else 0
     for number, step in enumerate(steps[begin:], begin):
         take(step, home / "docs", database, ingestor)
         draft = progress.with_suffix(".writing")

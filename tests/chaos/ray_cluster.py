@@ -14,8 +14,8 @@ from tests.chaos.journal import wait_until
 from tests.conftest import free_port
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_HEAD_CPUS, _SPOT_CPUS = 3, 2
-"""Room for one embedding actor of two threads on each node, and on the head for a task that reads or writes."""
+_HEAD_CPUS, _SPOT_CPUS = 4, 3
+"""Room for one embedding actor of two threads on each node, and for the tasks and the filter of a resumed run."""
 _HEAD, _SPOT = "127.0.0.2", "127.0.0.3"
 """Loopback too, but Ray does not trade them for the machine's own address as it does with 127.0.0.1 (services.py)."""
 _OBJECT_STORE_BYTES = 80 * 2**20

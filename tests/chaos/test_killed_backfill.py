@@ -76,7 +76,7 @@ class Backfill:
         assert driver.wait(120) == 0, self.log()
 
     def log(self) -> str:
-        return (self.home / "driver.log").read_text()[-3000:]
+        return (self.home / "driver.log").read_text()
 
     def check(self, *, again: int = 0) -> None:
         """Every text is embedded, none twice, and an index can be built from it. `again`: texts lost with a process."""
