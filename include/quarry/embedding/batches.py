@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 MAX_BATCH_TOKENS = 2048
 """Padded tokens of one batch; beyond it a CPU gains nothing and only its caches suffer."""
 
-MAX_PADDING_TOKENS = 64
+MAX_PADDING_TOKENS = 192
 """Padding that one batch may hold; starting another batch costs about as much as these many tokens."""
 
 
