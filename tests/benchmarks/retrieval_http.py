@@ -29,6 +29,7 @@ CONNECTIONS = 16
 TOP_K = 10
 MIN_RATE, MAX_EXTRA_MS, MAX_CPU = 0.85, 2.5, 1.25
 _COMPARED = 30
+_PATIENCE_S = 60.0
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -65,7 +66,7 @@ class Side:
 
     def found(self) -> list[set[str]]:
         """Documents found for the first queries."""
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=_PATIENCE_S) as client:
             answers = [
                 client.post(self.url, content=body, headers=_JSON).raise_for_status()
                 for body in self.bodies[:_COMPARED]
@@ -149,7 +150,7 @@ def _bodies(prepared: Prepared, extra: dict[str, str]) -> list[str]:
 
 def _answers(url: str, body: str) -> bool:
     try:
-        return httpx.post(url, content=body, headers=_JSON, trust_env=False).is_success
+        return httpx.post(url, content=body, headers=_JSON, timeout=_PATIENCE_S, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 
