@@ -19,7 +19,7 @@ help:  ## list the commands
 $(INSTALLED): requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint requirements.txt torch uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --requirement requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --requirement requirements.txt
 	@touch $@
 
 setup: $(INSTALLED)  ## create .venv and install what requirements.txt pins
