@@ -79,8 +79,8 @@ def _encoder_of(settings: Settings) -> Callable[[EmbeddingSpec], QueryEncoder]:
     @cache
     def encoder(spec: EmbeddingSpec) -> QueryEncoder:
         batcher: QueryEncoder = MicroBatcher(engine(spec))
-        # Ray, FastAPI and the engine leave half a million objects that never go: looking through them again and again
-        # took .5 ms of processor time a request, in pauses of a quarter of a second.
+        # What Ray, FastAPI and the engine have made stays for good; full collections that look through it again and
+        # again were a fifth of a replica's processor time under load.
         gc.collect()
         gc.freeze()
         return batcher
