@@ -9,9 +9,9 @@ from include.quarry.errors import Unavailable
 from include.quarry.operations.progress import console
 
 DEFAULT_QUESTIONS = [
-    "What is Ruff written in?",
-    "Which HTTP client supports both HTTP/1.1 and HTTP/2?",
-    "What is the capital of France?",  # nothing here says so, and neither may the answer
+    "How many built-in rules does Ruff have?",
+    "What does tenacity do?",
+    "Who won the football World Cup in 1998?",  # nothing here says so, and neither may the answer
 ]
 
 
