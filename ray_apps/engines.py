@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import cache
 
 from include.quarry.embedding.engine import load_embedder
-
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
