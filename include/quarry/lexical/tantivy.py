@@ -4,6 +4,9 @@
 new documents share one set of BM25 statistics with the old ones and the snapshot is never touched. (A replaced
 document counts in the statistics until tantivy merges its segment; ranks move by less than the words of one document.)
 
+tantivy knows a chunk by its number, a column that a search reads without fetching the document; the chunk_id of each
+number stands beside the segments. Numbers are never used again.
+
 Concurrency: one writer under a lock; a search takes the searcher of the last commit, which is immutable, and so sees
 each document whole, old or new.
 """
@@ -15,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
-from typing import Self
+from typing import Self, cast
 
 import tantivy
 from tantivy import Occur, Query
@@ -24,6 +27,7 @@ from include.quarry.errors import Conflict
 from include.quarry.lexical.analysis import analyser
 from include.quarry.records import Chunk, DocumentUpdate, Scope, Scored
 from include.quarry.specs import LexicalSpec
+from include.quarry.stores.chunk_ids import ChunkIds
 from include.quarry.stores.ledger import Ledger, read_placements, write_placements
 from include.quarry.stores.snapshot import read_manifest, writing
 from include.quarry.stores.updates import best, check_chunks, check_k, fields
@@ -40,16 +44,19 @@ _DECIMALS = 4
 class TantivyIndex:
     """BM25 (k1 1.2, b .75, tantivy's own) over `embedding_text`, in a folder that belongs to this instance alone."""
 
-    def __init__(self, spec: LexicalSpec, folder: Path, *, held: Ledger | None = None) -> None:
+    def __init__(
+        self, spec: LexicalSpec, folder: Path, *, held: Ledger | None = None, ids: ChunkIds | None = None
+    ) -> None:
         """An empty index in `folder`, which must be empty or absent: else `Conflict`.
 
-        `held` says what the segments in `folder` hold already; only `load` passes it.
+        `held` and `ids` say what the segments in `folder` hold already; only `load` passes them.
         """
         if held is None:
             _claim(folder)
         self.spec = spec
         self._folder = folder
         self._ledger = held or Ledger()
+        self._ids = ids or ChunkIds()
         self._tenants = {key.tenant for key, placement in self._ledger.items() if placement.stop}
         self._schema = _schema()
         self._analyser = analyser(spec.language)
@@ -66,7 +73,9 @@ class TantivyIndex:
             fresh = self._ledger.newest(updates)
             if not fresh:
                 return
-            documents = [self._document(chunk) for update in fresh for chunk in update.chunks]
+            chunks = [chunk for update in fresh for chunk in update.chunks]
+            first = self._ids.append([chunk.chunk_id for chunk in chunks])
+            documents = [_document(chunk, number) for number, chunk in enumerate(chunks, first)]
             self._tenants = self._tenants | {update.key.tenant for update in fresh if update.chunks}
             for update in fresh:
                 self._writer.delete_documents_by_term("key", _hash(*update.key))
@@ -84,15 +93,15 @@ class TantivyIndex:
         if not words or not searcher.num_docs or scope.tenant not in self._tenants:
             return []
         hits = _with_ties(searcher, self._restricted(words, scope), k)
-        ids = (searcher.doc(address)["chunk_id"][0] for _, address in hits)
-        return best(ids, (score for score, _ in hits), k)
+        numbers = _column(searcher, "number", [address for _, address in hits])
+        return best(self._ids.of(numbers), (score for score, _ in hits), k)
 
     def contents(self) -> Iterator[tuple[str, int]]:
         searcher = self._index.searcher()
         if searcher.num_docs:
-            for _, address in searcher.search(Query.all_query(), searcher.num_docs, count=False).hits:
-                document = searcher.doc(address)
-                yield document["chunk_id"][0], document["doc_version"][0]
+            held = [at for _, at in searcher.search(Query.all_query(), searcher.num_docs, count=False).hits]
+            numbers, versions = (_column(searcher, name, held) for name in ("number", "doc_version"))
+            yield from zip(self._ids.of(numbers), versions, strict=True)
 
     def save(self, folder: Path) -> None:
         """Links the committed segments into a snapshot. Applies wait until running merges and the linking are done."""
@@ -102,6 +111,7 @@ class TantivyIndex:
             self._writer.garbage_collect_files()
             _link(self._folder, partial / "segments")
             write_placements(partial / "documents.arrow", self._ledger.items())
+            self._ids.write(partial / "ids.npy")
 
     @classmethod
     def load(cls, folder: Path, scratch: Path) -> Self:
@@ -109,20 +119,11 @@ class TantivyIndex:
         facts = read_manifest(folder, _KIND)
         _claim(scratch)
         _link(folder / "segments", scratch)
-        return cls(
-            LexicalSpec(language=facts["language"]), scratch, held=Ledger(read_placements(folder / "documents.arrow"))
-        )
+        held = Ledger(read_placements(folder / "documents.arrow"))
+        return cls(LexicalSpec(language=facts["language"]), scratch, held=held, ids=ChunkIds.read(folder / "ids.npy"))
 
     def _new_writer(self) -> tantivy.IndexWriter:
         return self._index.writer(heap_size=_WRITER_BYTES, num_threads=1)
-
-    def _document(self, chunk: Chunk) -> tantivy.Document:
-        scopes = [_hash("tenant", chunk.key.tenant), *(_hash("field", *field) for field in fields(chunk).items())]
-        document = tantivy.Document(
-            key=_hash(*chunk.key), scope=scopes, text=_encodable(chunk.passage.embedding_text), chunk_id=chunk.chunk_id
-        )
-        document.add_integer("doc_version", chunk.doc_version)
-        return document
 
     def _words(self, query: str) -> list[str]:
         """The query's distinct words as they are indexed, in order."""
@@ -157,13 +158,25 @@ def _with_ties(searcher: tantivy.Searcher, query: Query, k: int) -> list[tuple[f
         limit = min(4 * limit, searcher.num_docs)
 
 
+def _column(searcher: tantivy.Searcher, name: str, addresses: list[tantivy.DocAddress]) -> list[int]:
+    return cast(list[int], searcher.fast_field_values(name, addresses))
+
+
+def _document(chunk: Chunk, number: int) -> tantivy.Document:
+    scopes = [_hash("tenant", chunk.key.tenant), *(_hash("field", *field) for field in fields(chunk).items())]
+    document = tantivy.Document(key=_hash(*chunk.key), scope=scopes, text=_encodable(chunk.passage.embedding_text))
+    document.add_integer("number", number)
+    document.add_integer("doc_version", chunk.doc_version)
+    return document
+
+
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("key", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("scope", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("text", tokenizer_name=_ANALYSER, index_option="freq")
-    builder.add_text_field("chunk_id", stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_integer_field("doc_version", stored=True)
+    builder.add_integer_field("number", fast=True)
+    builder.add_integer_field("doc_version", fast=True)
     return builder.build()
 
 

@@ -1,6 +1,7 @@
 """One index version as a replica holds it: vector store, lexical index and passages at one watermark."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count, islice
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -10,7 +11,7 @@ from include.quarry.lexical.protocol import LexicalIndex
 from include.quarry.lexical.tantivy import TantivyIndex
 from include.quarry.records import DocumentKey, DocumentUpdate, Hit, Scope, Vectors
 from include.quarry.retrieval.digest import digest
-from include.quarry.retrieval.fusion import Fused, reciprocal_rank_fusion
+from include.quarry.retrieval.fusion import reciprocal_rank_fusion
 from include.quarry.retrieval.passages import PassageTable
 from include.quarry.specs import IndexSpec
 from include.quarry.stores.faiss import FaissStore
@@ -122,7 +123,7 @@ class Index:
         for query, dense in zip(queries, self._store.search(vectors, depth, scope), strict=True):
             lexical = self._lexical.search(query, depth, scope)
             lists = {"dense": [hit.chunk_id for hit in dense], "lexical": [hit.chunk_id for hit in lexical]}
-            found.append(self._readable(reciprocal_rank_fusion(lists), k))
+            found.append(self._readable(lists, k))
         return found
 
     def contents(self) -> Iterator[tuple[str, int]]:
@@ -144,19 +145,19 @@ class Index:
                 f"{digests}; apply the log again from an earlier watermark, or rebuild the version"
             )
 
-    def _readable(self, fused: list[Fused], k: int) -> list[Hit]:
-        """The first `k` that can be shown. Between two steps of `apply` a list may hold a chunk that is gone already,
-        or two versions of a document: the first is left out, of the second only the newer is shown."""
+    def _readable(self, lists: Mapping[str, Sequence[str]], k: int) -> list[Hit]:
+        """The `k` best of the lists together that can be shown. Between two steps of `apply` a list may hold a chunk
+        that is gone already, or two versions of a document: the first is left out, of the second only the newer is
+        shown."""
+        fused = iter(reciprocal_rank_fusion(lists).items())
+        ranks = {name: dict(zip(chunk_ids, count(1), strict=False)) for name, chunk_ids in lists.items()}
         hits: list[Hit] = []
         newest: dict[DocumentKey, int] = {}
-        taken = 0
-        while len(hits) < k and taken < len(fused):
-            part = {each.chunk_id: each for each in fused[taken : taken + k - len(hits)]}
-            taken += len(part)
+        while part := dict(islice(fused, k - len(hits))):
             for chunk in self._passages.get(list(part)):
                 newest[chunk.key] = max(chunk.doc_version, newest.get(chunk.key, 0))
-                found = part[chunk.chunk_id]
-                hits.append(Hit(chunk, found.score, found.ranks))
+                own = {name: found[chunk.chunk_id] for name, found in ranks.items() if chunk.chunk_id in found}
+                hits.append(Hit(chunk, part[chunk.chunk_id], own))
             hits = [hit for hit in hits if hit.chunk.doc_version >= newest[hit.chunk.key]]
         return hits
 

@@ -1,39 +1,29 @@
 """What a hit shows: chunks by chunk_id, as a snapshot mapped from disk plus the tail of the log in memory.
 
-The snapshot is an Arrow file sorted by document, and a sorted array of ids with the row of each. All three are
-mapped, so a million passages cost address space, not heap; a lookup is a binary search over fixed-width bytes.
+The snapshot is a file of JSON lines sorted by document, where each line begins, and a sorted array of ids with the
+row of each. All are mapped, so a million passages cost address space, not heap; a lookup is a binary search over
+fixed-width bytes and the reading of one line.
 
 Concurrency: one writer, many readers. A reader takes one chunk at a time, each by one atomic look into a dictionary.
 """
 
+import mmap
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import pyarrow as pa
+import orjson
 from numpy.typing import NDArray
 
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Passage
+from include.quarry.stores.chunk_ids import fixed_width
 from include.quarry.stores.ledger import Ledger, closed_up, read_placements, write_placements
 from include.quarry.stores.snapshot import read_manifest, writing
 from include.quarry.stores.updates import check_chunks
 
 _KIND = "passages"
-_BATCH_ROWS = 4096
-_TEXT, _NUMBER = pa.string(), pa.int64()
-_SCHEMA = pa.schema(
-    {
-        "chunk_id": _TEXT, "corpus": _TEXT, "tenant": _TEXT, "doc_id": _TEXT, "doc_version": _NUMBER,
-        "ordinal": _NUMBER, "uri": _TEXT, "title": _TEXT, "text": _TEXT, "context": _TEXT, "start": _NUMBER,
-        "end": _NUMBER, "tokens": _NUMBER, "metadata": pa.map_(_TEXT, _TEXT),
-    }
-)  # fmt: skip
-
-
-_CHUNK_ID, _DOC_VERSION = _SCHEMA.get_field_index("chunk_id"), _SCHEMA.get_field_index("doc_version")
 
 
 class PassageTable:
@@ -72,7 +62,7 @@ class PassageTable:
         yield from ((chunk.chunk_id, chunk.doc_version) for chunk in tail)
 
     def save(self, folder: Path) -> None:
-        """Writes the live chunks, sorted by document, some thousand at a time. Applies go on meanwhile."""
+        """Writes the live chunks, sorted by document, one after another. Applies go on meanwhile."""
         with self._writer:
             placements = sorted(self._ledger.snapshot().items())
             tail, tail_ids = dict(self._tail), dict(self._tail_ids)
@@ -125,28 +115,32 @@ class PassageTable:
 
 
 class _Snapshot:
-    """The mapped part: `ids` `[n]` sorted bytes, `rows` `[n]` their rows, `batches` the columns of each batch."""
+    """The mapped part of `n` chunks: `ids` `[n]` sorted bytes, `rows` `[n]` their rows, and the `lines`, of which row
+    `i` takes the bytes from `starts[i]` to `starts[i + 1]`."""
 
-    def __init__(self, ids: NDArray[np.bytes_], rows: NDArray[np.int64], batches: list[list[pa.Array]]) -> None:
+    def __init__(
+        self, ids: NDArray[np.bytes_], rows: NDArray[np.int64], starts: NDArray[np.int64], lines: mmap.mmap | bytes
+    ) -> None:
         self._ids = ids
         self._rows = rows
-        self._batches = batches
+        self._starts = starts
+        self._lines = lines
 
     def __len__(self) -> int:
         return len(self._ids)
 
     @classmethod
     def empty(cls) -> Self:
-        return cls(np.empty(0, "S1"), np.empty(0, np.int64), [])
+        return cls(np.empty(0, "S1"), np.empty(0, np.int64), np.zeros(1, np.int64), b"")
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        reader = pa.ipc.open_file(pa.memory_map(str(folder / "passages.arrow")))
-        batches = [reader.get_batch(number).columns for number in range(reader.num_record_batches)]
-        if not batches:
+        if not (folder / "passages.jsonl").stat().st_size:  # nothing cannot be mapped
             return cls.empty()
-        ids, rows = (np.asarray(np.load(folder / name, mmap_mode="r")) for name in ("ids.npy", "rows.npy"))
-        return cls(ids, rows, batches)
+        names = "ids.npy", "rows.npy", "starts.npy"
+        ids, rows, starts = (np.asarray(np.load(folder / name, mmap_mode="r")) for name in names)
+        with (folder / "passages.jsonl").open("rb") as file:
+            return cls(ids, rows, starts, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def find(self, chunk_id: str) -> int | None:
         wanted = chunk_id.encode()
@@ -156,39 +150,39 @@ class _Snapshot:
         return int(self._rows[at]) if at < len(self._ids) and self._ids[at] == wanted else None
 
     def chunk(self, row: int) -> Chunk:
-        offset = row % _BATCH_ROWS
-        values = [column[offset].as_py() for column in self._batches[row // _BATCH_ROWS]]
-        chunk_id, corpus, tenant, doc_id, doc_version, ordinal, uri, title, *passage, metadata = values
-        key = DocumentKey(corpus, tenant, doc_id)
-        return Chunk(chunk_id, key, doc_version, ordinal, uri, title, Passage(*passage), dict(metadata))
+        return _from_line(self._lines[self._starts[row] : self._starts[row + 1]])
 
     def versions(self, rows: NDArray[np.int64]) -> Iterator[tuple[str, int]]:
         """(chunk_id, doc_version) of each row."""
         for row in rows.tolist():
-            columns, offset = self._batches[row // _BATCH_ROWS], row % _BATCH_ROWS
-            yield columns[_CHUNK_ID][offset].as_py(), columns[_DOC_VERSION][offset].as_py()
+            chunk = self.chunk(row)
+            yield chunk.chunk_id, chunk.doc_version
 
 
 def _by_id(chunks: Iterable[Chunk]) -> dict[str, Chunk]:
     return {chunk.chunk_id: chunk for chunk in chunks}
 
 
-def _row(chunk: Chunk) -> dict[str, Any]:
-    passage = chunk.passage
-    return {
-        "chunk_id": chunk.chunk_id, **chunk.key._asdict(), "doc_version": chunk.doc_version, "ordinal": chunk.ordinal,
-        "uri": chunk.uri, "title": chunk.title, "text": passage.text, "context": passage.context,
-        "start": passage.start, "end": passage.end, "tokens": passage.tokens, "metadata": list(chunk.metadata.items()),
-    }  # fmt: skip
+def _to_line(chunk: Chunk) -> bytes:
+    return orjson.dumps(chunk, default=list, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _from_line(line: bytes) -> Chunk:
+    fields = orjson.loads(line)
+    fields["key"] = DocumentKey(*fields["key"])
+    fields["passage"] = Passage(**fields["passage"])
+    return Chunk(**fields)
 
 
 def _write(folder: Path, chunks: Iterator[Chunk]) -> None:
-    ids: list[bytes] = []
-    with pa.ipc.new_file(folder / "passages.arrow", _SCHEMA) as writer:
-        while batch := [_row(chunk) for chunk in islice(chunks, _BATCH_ROWS)]:
-            ids.extend(row["chunk_id"].encode() for row in batch)
-            writer.write_batch(pa.RecordBatch.from_pylist(batch, _SCHEMA))
-    sortable = np.array(ids, np.bytes_) if ids else np.empty(0, "S1")
+    ids: list[str] = []
+    starts = [0]
+    with (folder / "passages.jsonl").open("wb") as file:
+        for chunk in chunks:
+            ids.append(chunk.chunk_id)
+            starts.append(starts[-1] + file.write(_to_line(chunk)))
+    sortable = fixed_width(ids)
     rows = np.argsort(sortable, kind="stable")
     np.save(folder / "ids.npy", sortable[rows])
     np.save(folder / "rows.npy", rows)
+    np.save(folder / "starts.npy", np.array(starts, np.int64))

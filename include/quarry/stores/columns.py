@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from include.quarry.records import Chunk, Scope
+from include.quarry.stores.chunk_ids import ChunkIds, fixed_width
 from include.quarry.stores.updates import fields
 
 Rows = NDArray[np.int64]
@@ -79,18 +80,17 @@ class Field:
 class Columns:
     """The columns of all rows, live and dead."""
 
-    def __init__(self, ids: NDArray[np.bytes_], versions: Rows, named: dict[str, Field]) -> None:
-        self._first_ids = ids
-        self._later_ids: list[str] = []
+    def __init__(self, ids: ChunkIds, versions: Rows, named: dict[str, Field]) -> None:
+        self._ids = ids
         self._versions = Growing(versions)
         self._fields = named
 
     @classmethod
     def empty(cls) -> Self:
-        return cls(np.empty(0, "S1"), np.empty(0, np.int64), {_TENANT: Field(np.empty(0, np.int32), {})})
+        return cls(ChunkIds(), np.empty(0, np.int64), {_TENANT: Field(np.empty(0, np.int32), {})})
 
     def __len__(self) -> int:
-        return len(self._first_ids) + len(self._later_ids)
+        return len(self._ids)
 
     def append(self, chunks: Sequence[Chunk]) -> None:
         """One row a chunk."""
@@ -100,12 +100,11 @@ class Columns:
         for name, field in self._fields.items():
             field.append([row.get(name) for row in rows])
         self._versions.append(np.array([chunk.doc_version for chunk in chunks], np.int64))
-        self._later_ids.extend(chunk.chunk_id for chunk in chunks)
+        self._ids.append(chunk.chunk_id for chunk in chunks)
 
     def ids(self, rows: Rows) -> list[str]:
-        """The chunk_id of each row. The first rows keep theirs as fixed-width bytes, half the size of Python's str."""
-        first = len(self._first_ids)
-        return [self._first_ids[row].decode() if row < first else self._later_ids[row - first] for row in rows.tolist()]
+        """The chunk_id of each row."""
+        return self._ids.of(rows.tolist())
 
     def versions(self, rows: Rows) -> list[int]:
         """The document version of each row."""
@@ -122,11 +121,9 @@ class Columns:
 
     def take(self, rows: Rows) -> Self:
         """Columns of their own with these rows; the first ones, loaded from a snapshot, must all be among them."""
-        count, first = len(self), len(self._first_ids)
+        count = len(self)
         named = {name: field.take(rows, count) for name, field in self._fields.items()}
-        taken = type(self)(self._first_ids, self._versions.view(count)[rows], named)
-        taken._later_ids = self.ids(rows[first:])
-        return taken
+        return type(self)(self._ids.take(rows), self._versions.view(count)[rows], named)
 
     def write(self, path: Path, rows: Rows, count: int) -> None:
         """An Arrow file of these rows, in this order."""
@@ -141,10 +138,9 @@ class Columns:
         """The inverse of `write`."""
         with pa.ipc.open_file(path) as reader:
             table = reader.read_all()
-        ids = np.array([chunk_id.encode() for chunk_id in table["chunk_id"].to_pylist()] or np.empty(0, "S1"))
         names = [name for name in table.column_names if name == _TENANT or name.startswith(_FIELD)]
         return cls(
-            ids,
+            ChunkIds(fixed_width(table["chunk_id"].to_pylist())),
             table["doc_version"].to_numpy().astype(np.int64),
             {name: Field.from_arrow(table[name]) for name in names},
         )

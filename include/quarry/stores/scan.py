@@ -68,10 +68,8 @@ class State:
             rows = rows[np.searchsorted(rows, start) :]
             scores = np.stack([self._score_rows(query, rows) for query in queries])
         else:
-            scores = np.empty((len(queries), self.count - start), np.float32)
-            split = max(0, self.first - start)
-            _inner_products(queries, self.snapshot[start:], scores[:, :split])
-            _inner_products(queries, self.tail[max(0, start - self.first) :], scores[:, split:])
+            parts = self.snapshot[start:], self.tail[max(0, start - self.first) :]
+            scores = np.concatenate([_inner_products(queries, part) for part in parts], axis=1)
             if selection.mask is not None:
                 scores[:, ~selection.mask[start:]] = -np.inf
         near = [_near_best(each, k, rounding=2 * queries.shape[1] * 2.0**-24) for each in scores]
@@ -95,16 +93,16 @@ class State:
         return scores
 
 
-def _inner_products(queries: Float32, vectors: Float32, scores: Float32) -> None:
-    """Fills `scores` `[q, n]`, without the interpreter's lock. Several queries share one pass over the vectors, which
-    costs mostly the reading of them; one query takes FAISS's kernel, which starts no threads."""
-    if not len(vectors):
-        return
-    if len(queries) > 1:
-        np.matmul(queries, vectors.T, out=scores)
-        return
+def _inner_products(queries: Float32, vectors: Float32) -> Float32:
+    """Scores `[q, n]`, without the interpreter's lock. Several queries share one pass over the vectors, which costs
+    mostly the reading of them: vectors times queries, half the time of queries times vectors when queries are few.
+    One query takes FAISS's kernel, which starts no threads."""
+    if len(queries) > 1 or not len(vectors):
+        return np.ascontiguousarray((vectors @ queries.T).T)
+    scores = np.empty((1, len(vectors)), np.float32)
     pointers = [faiss.swig_ptr(array) for array in (scores, queries, vectors)]
     faiss.fvec_inner_products_ny(*pointers, queries.shape[1], len(vectors))
+    return scores
 
 
 def _inner_products_at(query: Float32, vectors: Float32, rows: Rows, scores: Float32) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from include.quarry.errors import Conflict, IncompleteIndex, NotFound
 
-FORMAT = 1
+FORMAT = 2
 _MANIFEST = "manifest.json"
 
 

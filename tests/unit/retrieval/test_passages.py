@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.quarry.errors import IncompleteIndex, NotFound
-from include.quarry.retrieval import passages as module
 from include.quarry.retrieval.passages import PassageTable
 
 
@@ -27,8 +26,7 @@ def test_gives_chunks_in_the_order_asked_and_leaves_out_the_missing(update, tmp_
         assert held.get(wanted) == [second.chunks[0], first.chunks[1]]
 
 
-def test_a_snapshot_of_many_batches_finds_every_chunk(update, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(module, "_BATCH_ROWS", 7)
+def test_a_snapshot_of_many_documents_finds_every_chunk(update, tmp_path: Path) -> None:
     updates = [update(f"d{i:02}", i, ["wing"] * (i % 4)) for i in range(1, 40)]
     table = PassageTable()
     table.apply(updates)
@@ -55,9 +53,9 @@ def test_a_damaged_or_missing_snapshot_is_refused(update, tmp_path: Path) -> Non
     table = PassageTable()
     table.apply([update("a", 1, ["wing"])])
     table.save(tmp_path / "snapshot")
-    path = tmp_path / "snapshot" / "passages.arrow"
+    path = tmp_path / "snapshot" / "passages.jsonl"
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(IncompleteIndex, match=r"passages\.arrow"):
+    with pytest.raises(IncompleteIndex, match=r"passages\.jsonl"):
         PassageTable.load(tmp_path / "snapshot")
 
 
