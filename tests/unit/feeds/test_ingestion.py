@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.log import find_document
+from include.quarry.catalog.log import Accepted, accept_delete, find_document
 from include.quarry.catalog.quarantine import list_quarantine
 from include.quarry.catalog.schema import changes
 from include.quarry.errors import NotFound, Unavailable
@@ -140,6 +140,40 @@ def test_a_killed_pass_continues_where_it_stopped(folder: Folder, killed_after: 
     report = folder.scan()
     assert (report.changed, report.unchanged) == (5 - killed_after, killed_after)
     assert folder.change_count() == 5
+
+
+@pytest.mark.parametrize("killed_at", range(1, 5))
+@pytest.mark.parametrize("when", ["before the delete", "before the commit"])
+def test_a_pass_killed_among_its_deletes_loses_and_doubles_none(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, killed_at: int, when: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    calls: list[DocumentKey] = []
+
+    def die(connection: sa.Connection, key: DocumentKey, feed: str) -> Accepted | None:
+        calls.append(key)
+        if len(calls) == killed_at and when == "before the delete":
+            raise Killed
+        accepted = accept_delete(connection, key, feed)
+        if len(calls) == killed_at:
+            raise Killed
+        return accepted
+
+    for number in range(5):
+        folder.write(f"{number}.md", f"Document number {number}.")
+    folder.scan()
+    for number in range(4):
+        (folder.path / f"{number}.md").unlink()
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr("include.quarry.feeds.ingestion.accept_delete", die)
+        folder.scan()
+    assert folder.change_count() == 5 + killed_at - 1
+    assert folder.scan().deleted == 4 - killed_at + 1
+    assert folder.scan() == IngestReport(seen=1, changed=0, unchanged=1, deleted=0, quarantined=0)
+    assert [folder.text(f"{number}.md") for number in range(4)] == [None] * 4
+    assert folder.change_count() == 5 + 4
 
 
 def test_a_file_that_cannot_be_read_now_is_tried_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

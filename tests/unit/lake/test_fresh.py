@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.schema import claims
 from include.quarry.catalog.versions import create_version
+from include.quarry.lake.backfill import Unit, embed_unit
 from include.quarry.lake.claims import claim
 from include.quarry.lake.fresh import FreshTail
 from include.quarry.lake.vectors import VectorLake
@@ -74,6 +77,50 @@ def test_a_text_that_a_backfill_has_claimed_is_left_to_it(fresh: FreshTail, data
     claim(database, SPEC.embedding.fingerprint, [hash_text("Uploaded.")], "backfill", 60)
     assert fresh.step() == 0
     assert engine.texts == []
+
+
+def test_the_fresh_tail_works_on_past_what_a_backfill_has_claimed(
+    fresh: FreshTail, database: Database, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many claimed texts as a batch holds must not hide the one behind them."""
+    monkeypatch.setattr(fresh, "_batch_size", 2)
+    for number in range(3):
+        put(database, f"{number}", f"Text {number}.", at=datetime.now(UTC), feed="http")
+    claim(database, SPEC.embedding.fingerprint, [hash_text("Text 0."), hash_text("Text 1.")], "backfill", 60)
+    assert fresh.step() == 1
+    assert engine.texts == ["Text 2."]
+
+
+def test_the_fresh_tail_takes_over_from_a_backfill_that_died(
+    fresh: FreshTail, database: Database, engine: Engine
+) -> None:
+    """Though it had found nothing to do, and nothing was accepted since."""
+    put(database, "a", "Uploaded.", at=datetime.now(UTC), feed="http")
+    claim(database, SPEC.embedding.fingerprint, [hash_text("Uploaded.")], "backfill", 60)
+    assert fresh.step() == 0
+    with database.write() as connection:
+        connection.execute(sa.update(claims).values(expires_at=datetime.now(UTC) - timedelta(seconds=1)))
+    assert fresh.step() == 1
+    assert engine.texts == ["Uploaded."]
+
+
+def test_a_backfill_leaves_alone_what_the_fresh_tail_is_embedding(
+    database: Database, fresh: FreshTail, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backfill, receipts = Engine(), []
+    unit = Unit("unit", [hash_text("Uploaded."), hash_text("Bulk.")], ["Uploaded.", "Bulk."])
+
+    def encode_while_a_backfill_runs(texts: Sequence[str]) -> Vectors:
+        receipts.append(embed_unit(unit, database, VectorLake(database, str(tmp_path)), backfill, "backfill"))
+        return Engine.encode(engine, texts)
+
+    put(database, "a", "Uploaded.", at=datetime.now(UTC), feed="http")
+    put(database, "b", "Bulk.", at=datetime.now(UTC))
+    monkeypatch.setattr(engine, "encode", encode_while_a_backfill_runs)
+    assert fresh.step() == 1
+    assert (engine.texts, backfill.texts) == (["Uploaded."], ["Bulk."])
+    assert [receipt.embedded for receipt in receipts] == [1]
+    assert fresh.step() == 0
 
 
 def test_a_later_upload_is_noticed_after_a_quiet_time(fresh: FreshTail, database: Database, engine: Engine) -> None:

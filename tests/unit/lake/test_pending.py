@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import PreparedDocument, accept_upsert
 from include.quarry.catalog.schema import documents
+from include.quarry.lake.claims import claim
 from include.quarry.lake.pending import PendingQuery, count_texts, pending_texts
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, Passage, RawDocument, Vectors, hash_text
@@ -62,6 +63,23 @@ def test_an_embedded_text_no_longer_waits(three_days: Database, tmp_path: object
     assert "The same on every day." not in pending(three_days)
     with three_days.read() as connection:
         assert count_texts(connection, "main", CHUNKER, "space") == (1, 4)
+
+
+def test_texts_that_another_owner_has_claimed_fill_up_no_limit(three_days: Database) -> None:
+    claim(three_days, "space", [hash_text("Text of day 0."), hash_text("Text of day 1.")], "backfill", 60)
+    assert pending(three_days, claimant="me", limit=1) == ["The same on every day."]
+    assert "Text of day 0." in pending(three_days, claimant="backfill")
+    assert "Text of day 0." in pending(three_days)
+
+
+def test_an_expired_claim_holds_nobody_off(three_days: Database) -> None:
+    claim(three_days, "space", [hash_text("Text of day 0.")], "backfill", -1)
+    assert "Text of day 0." in pending(three_days, claimant="me")
+
+
+def test_a_claim_in_another_space_holds_nobody_off(three_days: Database) -> None:
+    claim(three_days, "elsewhere", [hash_text("Text of day 0.")], "backfill", 60)
+    assert "Text of day 0." in pending(three_days, claimant="me")
 
 
 def test_a_feed_can_be_asked_for_alone(three_days: Database) -> None:
