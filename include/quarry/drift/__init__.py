@@ -1,0 +1,7 @@
+"""Drift: does what arrives still look like what the live index version was built for?
+
+At promotion a `Reference` remembers the content. Each window of new chunks, or of queries, is compared with it by one
+statistic a file, all of them calibrated by exchanging whole documents, and `verdict` makes one decision of them.
+
+Legend of shapes: `n` texts, `m` documents, `d` dimensions, `k` centroids, `p` permutations.
+"""

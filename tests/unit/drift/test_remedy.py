@@ -1,0 +1,47 @@
+"""The remedy follows from the numbers."""
+
+from include.quarry.drift.detection import detect
+from include.quarry.drift.remedy import CandidateGate, choose_remedy
+from include.quarry.drift.statistic import Statistic
+from include.quarry.drift.verdict import State, insufficient_data, judge, model_changed
+
+NEW, KNOWN = 9, 0
+
+
+def test_a_changed_model_is_restored() -> None:
+    moved = Statistic("sentinels", 0.1, 1e-3, None, "", {"moved": 1, "texts": 3})
+    assert choose_remedy(model_changed(moved, State())).action == "restore_model"
+
+
+def test_nothing_is_done_without_drift() -> None:
+    assert choose_remedy(insufficient_data("", State())).action == "none"
+    assert choose_remedy(judge([], State()), CandidateGate("x", 0.1, 0.05)).action == "none"
+
+
+def test_mass_that_moved_between_known_regions_needs_new_centroids_only(texts_of, topics_of, reference_of, window_of):
+    reference = reference_of(texts_of(1, topics_of(1, 200)))
+    verdict = detect(reference, window_of(texts_of(2, [KNOWN] * 60 + topics_of(2, 30))), None, State())
+    assert verdict.outcome == "drift"
+    assert choose_remedy(verdict).action == "refresh_centroids"
+
+
+def test_new_ground_needs_training_and_mostly_new_ground_a_look_at_the_model(
+    texts_of, topics_of, reference_of, window_of
+) -> None:
+    reference = reference_of(texts_of(1, topics_of(1, 200)))
+    some = detect(reference, window_of(texts_of(2, [NEW] * 20 + topics_of(2, 60))), None, State())
+    most = detect(reference, window_of(texts_of(2, [NEW] * 60 + topics_of(2, 20))), None, State())
+    assert choose_remedy(some).action == "retrain_index"
+    assert choose_remedy(most).action == "try_embedding"
+    assert "%" in choose_remedy(most).reason
+
+
+def test_a_candidate_that_gates_better_is_named_and_one_that_may_be_luck_is_not(
+    texts_of, topics_of, reference_of, window_of
+) -> None:
+    reference = reference_of(texts_of(1, topics_of(1, 200)))
+    verdict = detect(reference, window_of(texts_of(2, [NEW] * 60 + topics_of(2, 20))), None, State())
+    better = choose_remedy(verdict, CandidateGate("large-model", 0.04, 0.01))
+    assert better.action == "change_embedding"
+    assert "embedding model no longer fits: try spec large-model" in better.reason
+    assert choose_remedy(verdict, CandidateGate("large-model", 0.04, -0.001)).action == "try_embedding"
