@@ -19,7 +19,7 @@ def test_nothing_is_done_without_drift() -> None:
 
 
 def test_mass_that_moved_between_known_regions_needs_new_centroids_only(texts_of, topics_of, reference_of, window_of):
-    reference = reference_of(texts_of(1, topics_of(1, 200)))
+    reference = reference_of(texts_of(1, topics_of(1, 400)))
     verdict = detect(reference, window_of(texts_of(2, [KNOWN] * 60 + topics_of(2, 30))), None, State())
     assert verdict.outcome == "drift"
     assert choose_remedy(verdict).action == "refresh_centroids"
