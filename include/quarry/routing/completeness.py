@@ -1,6 +1,7 @@
 """The completeness proof: an index version holds exactly what the log says it must hold, or it is not promoted."""
 
 import tempfile
+import time
 from pathlib import Path
 
 from include.quarry.catalog.database import Database
@@ -32,13 +33,17 @@ def check_completeness(version_id: str, settings: Settings, *, patience_s: float
     with tempfile.TemporaryDirectory() as scratch:
         index = Index.load(Path(version.snapshot), Path(scratch))
         follower = Follower(database, VectorLake(database, settings.lake_uri), index, version.corpus)
+        deadline = time.monotonic() + patience_s
         while True:
-            waiting = follower.catch_up(patience_s)
-            with database.read() as connection:
-                expected = expected_contents(connection, follow)
-                if waiting == 0 and head(connection, version.corpus) <= index.watermark:
+            follower.catch_up(patience_s)  # nearly all of the way, while the corpus goes on changing
+            with database.read() as snapshot:
+                with database.write():  # the rest is little, and nothing changes meanwhile
+                    waiting = follower.step()
+                    head(snapshot, version.corpus)  # the snapshot begins with its first query
+                if waiting == 0:
+                    expected = expected_contents(snapshot, follow)
                     break
-            if waiting:
+            if time.monotonic() > deadline:
                 raise IncompleteIndex(
                     f"index version {version_id!r} cannot reach the head of the log: {waiting} documents wait for "
                     "vectors; run backfill_embeddings, then check again"
