@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Self, cast
 
+import numpy as np
 import tantivy
 from tantivy import Occur, Query
 
@@ -92,9 +93,8 @@ class TantivyIndex:
         words = self._words(query)
         if not words or not searcher.num_docs or scope.tenant not in self._tenants:
             return []
-        hits = _with_ties(searcher, self._restricted(words, scope), k)
-        numbers = _column(searcher, "number", [address for _, address in hits])
-        return best(self._ids.of(numbers), (score for score, _ in hits), k)
+        scores, addresses = _with_ties(searcher, self._restricted(words, scope), k)
+        return best(self._ids.of(_column(searcher, "number", addresses)), scores, k)
 
     def contents(self) -> Iterator[tuple[str, int]]:
         searcher = self._index.searcher()
@@ -148,13 +148,14 @@ class TantivyIndex:
         return Query.boolean_query([(Occur.Must, wanted), *((Occur.Must, clause) for clause in clauses)])
 
 
-def _with_ties(searcher: tantivy.Searcher, query: Query, k: int) -> list[tuple[float, tantivy.DocAddress]]:
-    """At least the `k` best, and every further hit that ties with the k-th, so that chunk_id can decide."""
+def _with_ties(searcher: tantivy.Searcher, query: Query, k: int) -> tuple[list[float], list[tantivy.DocAddress]]:
+    """Scores and places of the `k` best, and of every further hit that ties with the k-th, so that chunk_id decides."""
     limit = min(k + 8, searcher.num_docs)
     while True:
-        hits = [(round(score, _DECIMALS), at) for score, at in searcher.search(query, limit, count=False).hits]
-        if len(hits) < limit or limit == searcher.num_docs or hits[-1][0] < hits[k - 1][0]:
-            return hits
+        hits = searcher.search(query, limit, count=False).hits
+        scores: list[float] = np.round([score for score, _ in hits], _DECIMALS).tolist()
+        if len(hits) < limit or limit == searcher.num_docs or scores[-1] < scores[k - 1]:
+            return scores, [address for _, address in hits]
         limit = min(4 * limit, searcher.num_docs)
 
 
