@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from include.quarry.specs import StoreSpec
 from include.quarry.stores.faiss import FaissStore
 from include.quarry.stores.graph import Limits
 from include.quarry.stores.memory import MemoryStore
+from include.quarry.stores.milvus import MilvusServer, load_store, new_store
 from include.quarry.stores.protocol import VectorStore
 
 SPACE = "space-a"
@@ -41,18 +43,34 @@ def faiss(kind: str, limits: Limits | None = None) -> Adapter:
     )
 
 
-ADAPTERS = {
-    "memory": Adapter(lambda: MemoryStore(SPACE, D), MemoryStore.load),
-    "faiss-auto": faiss("auto"),
-    "faiss-flat": faiss("flat"),
-    "faiss-hnsw": faiss("hnsw", ANN),
-    "faiss-ivf": faiss("ivf", ANN),
+def milvus(kind: str) -> Callable[[pytest.FixtureRequest], Adapter]:
+    """Each store has a collection of its own on the one server."""
+
+    def adapter(request: pytest.FixtureRequest) -> Adapter:
+        server: MilvusServer = request.getfixturevalue("milvus_server")
+        return Adapter(
+            make=lambda: new_store(StoreSpec(kind=kind), SPACE, D, server=server, version=uuid4().hex),  # type: ignore[arg-type]
+            load=lambda folder: load_store(folder, server=server),
+            exact=kind == "flat",
+        )
+
+    return adapter
+
+
+ADAPTERS: dict[str, Callable[[pytest.FixtureRequest], Adapter]] = {
+    "memory": lambda _: Adapter(lambda: MemoryStore(SPACE, D), MemoryStore.load),
+    "faiss-auto": lambda _: faiss("auto"),
+    "faiss-flat": lambda _: faiss("flat"),
+    "faiss-hnsw": lambda _: faiss("hnsw", ANN),
+    "faiss-ivf": lambda _: faiss("ivf", ANN),
+    "milvus-flat": milvus("flat"),
+    "milvus-hnsw": milvus("hnsw"),
 }
 
 
 @pytest.fixture(params=ADAPTERS)
 def adapter(request: pytest.FixtureRequest) -> Adapter:
-    return ADAPTERS[request.param]
+    return ADAPTERS[request.param](request)
 
 
 @pytest.fixture
@@ -299,12 +317,11 @@ batches = st.lists(
 RELOAD = "reload"
 
 
-@pytest.mark.parametrize("name", [name for name in ADAPTERS if name != "memory"])
+@pytest.mark.parametrize("adapter", [name for name in ADAPTERS if name != "memory"], indirect=True)
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.one_of(batches, st.just(RELOAD)), max_size=7))
-def test_any_history_equals_the_reference(name: str, steps: list[list[DocumentUpdate] | str]) -> None:
-    adapter, reference = ADAPTERS[name], MemoryStore(SPACE, D)
-    store = adapter.make()
+def test_any_history_equals_the_reference(adapter: Adapter, steps: list[list[DocumentUpdate] | str]) -> None:
+    store, reference = adapter.make(), MemoryStore(SPACE, D)
     with TemporaryDirectory() as scratch:
         for number, step in enumerate(steps):
             if isinstance(step, str):
