@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     start_timeout_s: float = Field(240, gt=0, le=3600, description="how long one part may take to become healthy")
 
     database_url: str = Field("", description="catalog; empty means SQLite in `home`", repr=False)
-    lake_url: str = Field("", description="vector lake, a folder or a pyarrow.fs URI; empty means `home`/lake")
+    lake_url: str = Field(
+        "", description="vector lake, a folder or a pyarrow.fs URI; empty means `home`/lake", repr=False
+    )
     docs: str = Field("environment:", description="what is ingested by default: a folder, or `environment:`")
 
     failure_webhook: str = Field(

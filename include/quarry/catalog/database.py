@@ -49,6 +49,7 @@ class Database:
             if self._is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_BUSY_TIMEOUT_MS}")  # else it waits for ever
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
             yield connection
             connection.commit()
@@ -59,14 +60,18 @@ class Database:
 
 
 def migrate(url: str) -> None:
-    """Bring the catalog's tables up to the newest revision, creating the SQLite file where there is none."""
-    parsed = sa.make_url(url)
+    """Bring the catalog's tables up to the newest revision, creating the SQLite file where there is none.
+
+    Raises `Unavailable` when the database does not answer.
+    """
+    parsed = _with_driver(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["url"] = _with_driver(url)
-    command.upgrade(config, "head")
+    config.attributes["url"] = parsed
+    with _available():
+        command.upgrade(config, "head")
 
 
 @contextmanager
@@ -79,8 +84,14 @@ def _available() -> Iterator[None]:
 
 
 def _with_driver(url: str) -> sa.URL:
-    """The URL with the driver that Quarry is tested with."""
-    parsed = sa.make_url(url)
+    """The URL with the driver that Quarry is tested with. No message shows the URL: it may hold a password."""
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise Misconfigured(
+            "QUARRY_DATABASE_URL cannot be read; write postgresql://USER:PASSWORD@HOST:PORT/NAME, with the password's "
+            "special characters as %XX"
+        ) from None
     drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
     backend = parsed.get_backend_name()
     if backend not in drivers:
