@@ -9,8 +9,9 @@ import asyncio
 import json
 import os
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,28 +21,43 @@ from include.quarry.generation.protocol import Delta, Message, Usage
 
 _PREFILL_TOKENS = 128
 """Tokens of a prompt read in one go: an abandoned generation stops after at most that many."""
+_SILENCE_S = 30.0
+"""A working engine tells of every token and of every batch of the prompt: one this long silent counts as hung."""
 
 
 class LlamaCppModel:
     """A GGUF model, loaded at construction. One generation runs at a time; more wait their turn.
 
-    `threads` is capped at the cores this process may use: a thread more than that and the engine crawls.
+    `threads` is capped at the cores this process may use: a thread more than that and the engine crawls. An engine
+    that says nothing for `silence_s`, to nobody, is taken for hung: its callers are told, and need not wait.
     Raises `Misconfigured` when the file is no model that llama.cpp can load.
     """
 
-    def __init__(self, path: Path, *, name: str = "", threads: int = 2, context_tokens: int = 2048) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str = "",
+        threads: int = 2,
+        context_tokens: int = 2048,
+        silence_s: float = _SILENCE_S,
+    ) -> None:
         self._name = name or path.stem
         self._context_tokens = context_tokens
         threads = min(threads, len(os.sched_getaffinity(0)))
         self._server = _load(path, threads, context_tokens)
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="llama.cpp")
+        self._silence_s = silence_s
+        self._busy = False
+        self._heard_at = time.monotonic()
 
     @property
     def name(self) -> str:
         return self._name
 
     async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[Delta, None]:
-        """See `LanguageModel`. Raises `InvalidInput` when prompt and answer together exceed the context.
+        """See `LanguageModel`. Raises `InvalidInput` when prompt and answer together exceed the context, and
+        `Unavailable` when the engine fails or hangs.
 
         Every delta carries the usage so far, so that a generation closed early is accounted for too.
         """
@@ -60,26 +76,32 @@ class LlamaCppModel:
         closed = Event()
 
         def receive(event: str) -> bool:
+            self._heard_at = time.monotonic()
             if not closed.is_set():
                 loop.call_soon_threadsafe(events.put_nowait, event)
             return closed.is_set()
 
         def generate() -> None:
+            self._heard_at, self._busy = time.monotonic(), True
             try:
                 if not closed.is_set():
                     self._server.handle_chat_completions(request, receive)
             finally:
-                if not closed.is_set():
-                    loop.call_soon_threadsafe(events.put_nowait, None)
+                self._busy = False
+
+        def end(_: Future[None]) -> None:
+            if not closed.is_set():
+                loop.call_soon_threadsafe(events.put_nowait, None)
 
         work = self._pool.submit(generate)
+        work.add_done_callback(end)  # however it ends, a failure of the engine and `close` included
         usage = Usage()
         try:
-            while (event := await events.get()) is not None:
+            while (event := await self._next(events)) is not None:
                 text, usage = self._read(event, usage, max_tokens)
                 if text:
                     yield Delta(text, usage)
-            work.result()
+            self._settle(work)
             yield Delta("", usage)
         finally:
             closed.set()
@@ -88,6 +110,26 @@ class LlamaCppModel:
     def close(self) -> None:
         """Let the running generation end, and take no more."""
         self._pool.shutdown(cancel_futures=True)
+
+    async def _next(self, events: asyncio.Queue[str | None]) -> str | None:
+        """The next event, also while others have their turn, as long as the engine works for anybody."""
+        while True:
+            heard_at = self._heard_at if self._busy else time.monotonic()
+            try:
+                async with asyncio.timeout(heard_at + self._silence_s - time.monotonic()):
+                    return await events.get()
+            except TimeoutError:
+                if self._busy and time.monotonic() - self._heard_at >= self._silence_s:
+                    raise Unavailable(
+                        f"{self._name} has said nothing for {self._silence_s:g} s; try again, or use another tier"
+                    ) from None
+
+    def _settle(self, work: Future[None]) -> None:
+        """Raise `Unavailable` when the generation ended in an exception of the engine's own, or never had its turn."""
+        try:
+            work.result()
+        except (RuntimeError, ValueError, CancelledError) as error:
+            raise Unavailable(f"{self._name} failed: {error}; try again, or use another tier") from error
 
     def _read(self, event: str, usage: Usage, max_tokens: int) -> tuple[str, Usage]:
         """The text of one engine event, and the usage after it."""
