@@ -7,7 +7,6 @@ table is the index of both, and its unique key is what "once" means.
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,10 +58,9 @@ class VectorLake:
         table = pa.table({"text_hash": pa.array(hashes, pa.string()), "vector": values})
         draft = f"{folder}/.{name}.writing"
         pq.write_table(table, draft, filesystem=self._files, compression="none")
-        if isinstance(self._files, pafs.LocalFileSystem):
-            with Path(draft).open("rb") as written:
-                os.fsync(written.fileno())  # before SQL says that the part is there, for good
+        self._sync(draft)  # content, then name, before SQL says that the part is there, for good
         self._files.move(draft, f"{folder}/{name}.parquet")
+        self._sync(folder)
         self._index_part(vectors.fingerprint, name, hashes)
 
     def adopt_part(self, fingerprint: str, name: str) -> int | None:
@@ -108,6 +106,15 @@ class VectorLake:
                 f"{absent[0]}; run backfill_embeddings"
             )
         return Vectors(fingerprint, np.stack([found[text_hash] for text_hash in hashes]).astype(np.float32))
+
+    def _sync(self, path: str) -> None:
+        """Make a file's content, or a folder's names, survive a power cut; an object store does so by itself."""
+        if isinstance(self._files, pafs.LocalFileSystem):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def _read_part(self, fingerprint: str, name: str) -> Float32:
         path = f"{self._root}/{fingerprint}/{name}.parquet"

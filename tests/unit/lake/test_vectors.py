@@ -1,5 +1,6 @@
 """The lake: a text has one vector per space, wherever it lies."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,54 @@ def test_a_part_whose_writer_died_before_indexing_is_adopted(
     assert lake.adopt_orphans("space") == 1
     assert lake.adopt_orphans("space") == 0
     assert lake.fetch("space", ["a"]).values[0, 0] == np.float32(0.4)
+
+
+def test_a_part_is_on_the_disk_under_its_name_before_it_is_indexed(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, events = tmp_path / "lake" / "space", list[tuple[str, list[str]]]()
+
+    def names() -> list[str]:
+        return sorted(path.name for path in folder.iterdir())
+
+    def sync(descriptor: int) -> None:
+        what = Path(f"/proc/self/fd/{descriptor}").readlink()
+        events.append((f"sync {'folder' if what == folder else what.name}", names()))
+        really_sync(descriptor)
+
+    class Watched(VectorLake):
+        def _index_part(self, *arguments: object) -> None:
+            events.append(("index", names()))
+            super()._index_part(*arguments)  # type: ignore[arg-type]
+
+    really_sync = os.fsync
+    monkeypatch.setattr("include.quarry.lake.vectors.os.fsync", sync)
+    Watched(database, str(tmp_path / "lake")).put_part("part", ["a"], vectors(0.4))
+    assert events == [
+        ("sync .part.writing", [".part.writing"]),
+        ("sync folder", ["part.parquet"]),
+        ("index", ["part.parquet"]),
+    ]
+
+
+def test_a_part_whose_writer_died_while_writing_is_no_part(
+    lake: VectorLake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr("include.quarry.lake.vectors.os.fsync", die)
+        lake.put_part("part", ["a"], vectors(0.4))
+    assert [path.name for path in (tmp_path / "lake" / "space").iterdir()] == [".part.writing"]
+    assert lake.adopt_orphans("space") == 0
+    assert lake.adopt_part("space", "part") is None
+    assert lake.missing("space", ["a"]) == ["a"]
+    lake.put_part("part", ["a"], vectors(0.4))
+    assert lake.missing("space", ["a"]) == []
 
 
 def test_adopting_a_part_that_is_not_there_says_so(lake: VectorLake) -> None:
