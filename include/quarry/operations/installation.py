@@ -3,6 +3,7 @@
 import os
 import secrets
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -85,19 +86,30 @@ class Installation:
 
     def prepare(self) -> None:
         """Make the folders."""
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # all tenants' documents lie here
-        for folder in (self.run, self.logs, self.airflow, self.home / "mlflow"):
+        self.prepare_run()
+        for folder in (self.logs, self.airflow, self.home / "mlflow"):
             folder.mkdir(parents=True, exist_ok=True)
         self.sockets.mkdir(mode=0o700, exist_ok=True)
 
+    def prepare_run(self) -> None:
+        """Make home, for its owner only, and the folder of generated files in it."""
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # all tenants' documents lie here
+        self.run.mkdir(exist_ok=True)
+
     def secret(self, name: str) -> str:
-        """A secret of this installation, made up once and kept readable by its owner only."""
+        """A secret of this installation, made up once and kept readable by its owner only.
+
+        The file is there whole or not at all, and of processes that make it up at once, one wins and all agree.
+        """
         path = self.run / f"{name}.secret"
         if not path.exists():
-            draft = path.with_suffix(".draft")
-            draft.touch(mode=0o600)
-            draft.write_text(secrets.token_urlsafe(72))
-            draft.rename(path)  # never seen half written
+            self.prepare_run()
+            with tempfile.NamedTemporaryFile("w", dir=self.run, prefix=f".{name}.") as draft:  # has mode 0600
+                draft.write(secrets.token_urlsafe(72))
+                draft.flush()
+                os.fsync(draft.fileno())
+                with suppress(FileExistsError):
+                    os.link(draft.name, path)
         return path.read_text()
 
     def environment(self) -> dict[str, str]:

@@ -147,7 +147,7 @@ def haproxy_wrapper(installation: Installation) -> Path:
 exec {_bundled_haproxy()} "$@"
 """
     if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        installation.prepare_run()
         path.write_text(text)
         path.chmod(stat.S_IRWXU)
     return path

@@ -1,6 +1,11 @@
 import stat
+import threading
 
+import pytest
+
+from include.quarry.operations import installation as module
 from include.quarry.operations.installation import REPOSITORY, Installation
+from include.quarry.operations.programs import programs_of
 from include.quarry.settings import Settings
 
 
@@ -31,6 +36,52 @@ def test_a_secret_is_made_once_is_long_and_is_readable_by_its_owner_only(install
     assert installation.secret("tokens") == secret
     assert installation.secret("sessions") != secret
     assert stat.S_IMODE((installation.run / "tokens.secret").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("dies_in", ["token_urlsafe", "fsync", "link"])
+def test_a_secret_whose_maker_died_is_made_up_anew_and_whole(installation, monkeypatch, dies_in):
+    class Killed(BaseException):
+        pass
+
+    def die(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(module.secrets if dies_in == "token_urlsafe" else module.os, dies_in, die)
+        installation.secret("tokens")
+    assert not (installation.run / "tokens.secret").exists()
+    assert len(installation.secret("tokens")) >= 64
+
+
+def test_a_half_written_draft_is_never_taken_for_the_secret(installation):
+    installation.prepare()
+    for name in (".tokens.abc", "tokens.draft"):
+        (installation.run / name).write_text("half")
+    assert len(installation.secret("tokens")) >= 64
+    assert installation.secret("tokens") == (installation.run / "tokens.secret").read_text()
+
+
+def test_processes_that_make_up_a_secret_at_once_agree(installation, monkeypatch):
+    together, made = threading.Barrier(6), []
+    really_make = module.secrets.token_urlsafe
+
+    def make_together(length):
+        together.wait(10)
+        return really_make(length)
+
+    monkeypatch.setattr(module.secrets, "token_urlsafe", make_together)
+    threads = [threading.Thread(target=lambda: made.append(installation.secret("tokens"))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [(installation.run / "tokens.secret").read_text()] * 6
+
+
+def test_home_is_private_whoever_makes_it_first(installation):
+    programs_of(installation)
+    installation.prepare()
+    assert stat.S_IMODE(installation.home.stat().st_mode) == 0o700
 
 
 def test_processes_see_what_was_set_and_absolute_paths(tmp_path, monkeypatch):
