@@ -27,9 +27,11 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
     settings = installation.settings
     match options.command:
         case "up":
+            from include.quarry.operations.run_lock import run_lock
             from include.quarry.operations.up import up
 
-            up(installation)
+            with run_lock(installation):
+                up(installation)
         case "down":
             from include.quarry.operations.down import down
 
@@ -44,8 +46,10 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
             logs(installation, options.part)
         case "demo":
             from include.quarry.operations.demo import demo
+            from include.quarry.operations.run_lock import run_lock
 
-            demo(installation, options.docs, options.question)
+            with run_lock(installation):
+                demo(installation, options.docs, options.question)
         case "migrate":
             from include.quarry.catalog.database import migrate
 
