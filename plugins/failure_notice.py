@@ -22,9 +22,10 @@ def notify_failure(context: Context) -> None:
     webhook = load_settings().failure_webhook
     if not webhook:
         return
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it notes every URL that it calls, and this one is a secret
     try:
         httpx.post(webhook, json=notice, timeout=5).raise_for_status()
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         response = getattr(error, "response", None)  # the message would show the URL, which is a secret of chat tools
         what = type(error).__name__ if response is None else f"status {response.status_code}"
         _log.warning("the failure notice did not reach the webhook: %s", what)

@@ -50,6 +50,36 @@ def test_the_webhook_hears_what_failed_and_why(received: list[dict[str, str]]) -
     assert notice["log_url"] == "http://airflow/log"
 
 
+@pytest.mark.parametrize(
+    "webhook",
+    [
+        "http://127.0.0.1:1/services/T0/hush-hush",
+        "http://127.0.0.1:port/services/T0/hush-hush",
+        "no-scheme/services/T0/hush-hush",
+        "http://[half/services/T0/hush-hush",
+    ],
+)
+def test_a_webhook_that_cannot_be_reached_stays_secret(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], webhook: str
+) -> None:
+    monkeypatch.setenv("QUARRY_FAILURE_WEBHOOK", webhook)
+    load_settings.cache_clear()
+    caplog.set_level(logging.DEBUG)
+    notify_failure(CONTEXT)  # type: ignore[arg-type]
+    load_settings.cache_clear()
+    assert "did not reach the webhook" in caplog.text
+    assert "hush" not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_a_webhook_that_is_reached_stays_secret(
+    received: list[dict[str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    notify_failure(CONTEXT)  # type: ignore[arg-type]
+    assert received
+    assert "/hook" not in caplog.text
+
+
 def test_a_deaf_webhook_does_not_hide_the_failure(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
