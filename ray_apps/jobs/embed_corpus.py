@@ -42,6 +42,7 @@ from ray_apps.jobs.progress import EmbeddingProgress
 
 logger = logging.getLogger(__name__)
 _RETRY_EVERY_S = 2.0
+_UNITS_AT_ONCE = 2  # the engine encodes one while the other is claimed, written and handed out
 
 
 class EmbedCorpus(BaseModel):
@@ -133,10 +134,14 @@ def _execute(folder: Path, job: EmbedCorpus, settings: Settings, make_embedder: 
         EmbedUnits,
         batch_size=1,
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(min_size=job.min_actors, max_size=job.max_actors),
+        compute=ray.data.ActorPoolStrategy(
+            min_size=job.min_actors,
+            max_size=job.max_actors,
+            max_concurrent_calls_per_actor=_UNITS_AT_ONCE,
+            enable_true_multi_threading=True,
+        ),
         fn_constructor_args=(settings, make_embedder, folder.name),
         num_cpus=settings.embedding_threads,
-        max_concurrency=1,
     ).write_parquet(str(folder / "receipts"))
     if not (folder / "receipts").exists():
         return 0
@@ -145,7 +150,7 @@ def _execute(folder: Path, job: EmbedCorpus, settings: Settings, make_embedder: 
 
 
 class EmbedUnits:
-    """The actor: one engine, one unit at a time."""
+    """The actor: one engine, which takes units from several threads."""
 
     def __init__(self, settings: Settings, make_embedder: Callable[[], Embedder], owner: str) -> None:
         self._database = Database(settings.catalog_url)
