@@ -65,6 +65,7 @@ def test_a_webhook_that_cannot_be_reached_stays_secret(
     monkeypatch.setenv("QUARRY_FAILURE_WEBHOOK", webhook)
     load_settings.cache_clear()
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")  # whatever Airflow has made of it
     notify_failure(CONTEXT)  # type: ignore[arg-type]
     load_settings.cache_clear()
     assert "did not reach the webhook" in caplog.text
@@ -75,6 +76,7 @@ def test_a_webhook_that_is_reached_stays_secret(
     received: list[dict[str, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")  # whatever Airflow has made of it
     notify_failure(CONTEXT)  # type: ignore[arg-type]
     assert received
     assert "/hook" not in caplog.text
