@@ -14,7 +14,7 @@ from rich.console import Console
 
 from include.quarry.operations.installation import REPOSITORY
 from include.quarry.settings import load_settings
-from tests.benchmarks import backfill_rate, retrieval_http
+from tests.benchmarks import backfill_rate, drift_power, retrieval_http
 from tests.benchmarks.report import Report, keep, machine, show
 
 Bench = Callable[[argparse.Namespace, Path], Report]
@@ -53,10 +53,15 @@ def _embedding_engines(_arguments: argparse.Namespace, folder: Path) -> Report:
     return Report("embedding_engines", notes=done.stdout.splitlines())
 
 
+def _drift_power(arguments: argparse.Namespace, folder: Path) -> Report:
+    return drift_power.run(folder, arguments.corpus.parent, arguments.splits)
+
+
 BENCHES: dict[str, Bench] = {
     "retrieval_http": _retrieval_http,
     "backfill_rate": _backfill_rate,
     "embedding_engines": _embedding_engines,
+    "drift_power": _drift_power,
 }
 
 
@@ -67,6 +72,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=4, help="rounds of retrieval_http for each side")
     parser.add_argument("--seconds", type=float, default=15, help="seconds of one round")
     parser.add_argument("--chunks", type=int, default=5000, help="chunks of backfill_rate")
+    parser.add_argument("--splits", type=int, default=200, help="unchanged windows of drift_power, for each corpus")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHES):
         parser.error(f"unknown benchmarks {sorted(unknown)}; there are {', '.join(BENCHES)}")

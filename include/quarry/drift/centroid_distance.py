@@ -1,44 +1,33 @@
-"""How far new content lies from the historical centroids, compared with content that they were not fitted to either.
-
-What is new is far away and, at first, rare: a mean over the window would drown it among the rest. So each document
-counts by the square of its excess over the median, which is the upper semi-variance.
-"""
+"""How far new content lies from the historical centroids, compared with content that they were not fitted to either."""
 
 import numpy as np
 
 from include.quarry.drift.clustering import nearest
 from include.quarry.drift.documents import document_means
-from include.quarry.drift.permutation import PERMUTATIONS, deal_labels, p_value
+from include.quarry.drift.excess import FLOOR, excess_test
+from include.quarry.drift.permutation import PERMUTATIONS, deal_labels
 from include.quarry.drift.reference import Reference
 from include.quarry.drift.statistic import Statistic
 from include.quarry.drift.window import Embedded, Window
 from include.quarry.records import Float32
 
 NAME = "centroid_distance"
-FLOOR = 1.25
 _FAR = 0.95
 _PRIOR = 2.0
-_TINY = 1e-9
 
 
 def centroid_distance(
     reference: Reference, window: Window, *, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> Statistic:
-    """The mean squared excess of documents' distances, window over held-out reference; 1 is no difference.
-
-    One-sided, for nearer is no loss. The median is of both together, so that it is the same in every permutation.
-    """
+    """The mean squared excess of documents' distances, window over held-out reference; nearer is no loss."""
     past, present = document_distances(reference.unfitted, reference), document_distances(window.texts, reference)
-    pooled = np.concatenate([past, present])
-    excess = np.maximum(pooled - np.median(pooled), 0) ** 2
     labels = deal_labels(len(past), len(present), permutations=permutations, seed=seed)
-    sums = excess @ labels
-    mean_window, mean_reference = sums / len(present), (excess.sum() - sums) / len(past)
+    ratio, probability = excess_test(np.concatenate([past, present])[:, None], labels)
     return Statistic(
         NAME,
-        value=float(mean_window[0] / (mean_reference[0] + _TINY)),
+        value=ratio,
         floor=FLOOR,
-        p_value=p_value(mean_window - mean_reference),
+        p_value=probability,
         meaning="mean squared excess distance to the nearest centroid, as a multiple of the reference's",
         details={
             "mean_reference": float(past.mean()),

@@ -22,7 +22,7 @@ Outcome = Literal["none", "watch", "drift", "model_changed", "insufficient_data"
 Level = Literal["calm", "significant", "overwhelming", "unjudged"]
 
 ALPHA = 0.05
-ALPHA_OVERWHELMING = 0.01
+ALPHA_OVERWHELMING = 0.02
 CALM_WINDOWS = 2
 
 

@@ -13,7 +13,7 @@ from include.quarry.records import Float32, Vectors
 
 MAX_DOCUMENTS = 400
 MAX_CHUNKS = 4
-"""Bounds of a sample: some hundred documents show a shift that matters, and a few chunks of each stand for it."""
+"""Bounds of a sample: some hundred documents show a shift that matters, and a few chunks stand for a document."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_held_out_documents_are_as_far_as_new_ones_of_the_same_kind(texts_of, to
 def test_a_large_corpus_gives_a_bounded_sample_that_no_centroid_was_fitted_to(
     texts_of, topics_of, reference_of, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_DOCUMENTS", 400)
+    monkeypatch.setattr(module, "MAX_SAMPLE", 400)
     made = reference_of(texts_of(1, topics_of(1, 900), chunks=(1, 6)))
     assert made.sample.document_count == 400
     assert len(made.sample) <= 1600

@@ -11,9 +11,10 @@ from scipy.stats import mannwhitneyu
 from include.quarry.drift.centroid_distance import centroid_distance
 from include.quarry.drift.cluster_mass import cluster_mass, jensen_shannon, stability_index
 from include.quarry.drift.detection import STATISTICS
-from include.quarry.drift.domain_classifier import areas_under_curve, domain_classifier, out_of_fold
-from include.quarry.drift.mmd import document_kernel, squared_discrepancies
-from include.quarry.drift.permutation import deal_labels
+from include.quarry.drift.domain_classifier import area_under_curve, domain_classifier, out_of_fold
+from include.quarry.drift.excess import excess_test
+from include.quarry.drift.mmd import rbf_kernel, squared_discrepancies, whiten
+from include.quarry.drift.permutation import deal_labels, p_value
 
 NEW, KNOWN = 9, 0
 
@@ -112,13 +113,18 @@ def test_the_discrepancy_is_the_mean_over_pairs_of_different_documents() -> None
         assert value == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_kernel_of_two_documents_is_the_mean_over_their_chunks() -> None:
+def test_the_kernel_is_gaussian_with_the_median_distance_for_its_width() -> None:
     values = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     squares = ((values[:, None] - values[None]) ** 2).sum(axis=2)
-    full = np.exp(-squares / np.median(squares[~np.eye(5, dtype=bool)]))
-    kernel = document_kernel(values, ["a", "a", "b", "b", "b"])
-    assert kernel.shape == (2, 2)
-    assert kernel[0, 1] == pytest.approx(full[:2, 2:].mean(), abs=1e-5)
+    expected = np.exp(-squares / np.median(squares[np.triu_indices(5, 1)]))
+    np.testing.assert_allclose(rbf_kernel(values), expected, atol=1e-5)
+
+
+def test_whitening_evens_out_the_directions_and_keeps_the_order() -> None:
+    values = np.random.default_rng(0).normal(size=(500, 3)) * np.array([10, 1, 0.1])
+    before, after = values.std(axis=0), np.linalg.svd(whiten(values.astype(np.float32)), compute_uv=False)
+    assert after[0] / after[1] < before[0] / before[1]
+    assert after[1] / after[2] == pytest.approx(before[1] / before[2], rel=0.1)
 
 
 def test_scores_depend_on_no_label_of_their_own_fold() -> None:
@@ -129,14 +135,33 @@ def test_scores_depend_on_no_label_of_their_own_fold() -> None:
 
 
 def test_the_area_is_that_of_mann_and_whitney() -> None:
+    scores = np.random.default_rng(0).integers(0, 6, 30).astype(np.float32)
+    assert area_under_curve(scores, 18) == pytest.approx(mannwhitneyu(scores[18:], scores[:18]).statistic / (18 * 12))
+
+
+def test_the_excess_is_the_upper_semi_variance_and_alike_for_columns_and_for_one() -> None:
     random = np.random.default_rng(0)
-    scores, labels = random.integers(0, 6, (30, 4)).astype(np.float32), deal_labels(18, 12, permutations=3, seed=0)
-    for column, truth, area in zip(scores.T, labels.T, areas_under_curve(scores, labels), strict=True):
-        u = mannwhitneyu(column[truth == 1], column[truth == 0]).statistic
-        assert area == pytest.approx(u / (18 * 12))
+    values, labels = random.normal(size=(30, 1)), deal_labels(18, 12, permutations=30, seed=0)
+    ratio, probability = excess_test(values, labels)
+    squares = np.maximum(values[:, 0] - np.median(values), 0) ** 2
+    assert ratio == pytest.approx(squares[18:].mean() / squares[:18].mean(), rel=1e-5)
+    again = excess_test(np.tile(values, (1, 31)), labels)
+    assert again == (pytest.approx(ratio), probability)
+
+
+def test_a_few_far_out_are_found_that_a_mean_would_drown() -> None:
+    by_excess, by_mean = 0, 0
+    for seed in range(20):
+        values = np.random.default_rng(seed).normal(size=500)
+        values[-4:] += 5
+        labels = deal_labels(400, 100, permutations=199, seed=seed)
+        by_excess += excess_test(values[:, None], labels)[1] <= 0.01
+        by_mean += p_value(values @ labels) <= 0.01
+    assert by_excess >= 18
+    assert by_mean <= 10
 
 
 def test_a_share_that_is_wholly_new_shows_as_half_of_it_in_the_area(texts_of, topics_of, reference_of, window_of):
     reference = reference_of(texts_of(1, topics_of(1, 300)))
     window = window_of(texts_of(2, [NEW] * 60 + topics_of(2, 140)))
-    assert domain_classifier(reference, window, permutations=9).value == pytest.approx(0.65, abs=0.06)
+    assert domain_classifier(reference, window, permutations=9).details["auc"] == pytest.approx(0.65, abs=0.06)
