@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from include.quarry.errors import Conflict, ForeignVectors, IncompleteIndex, InvalidInput, NotFound
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Passage, Scope, Vectors
 from include.quarry.specs import StoreSpec
+from include.quarry.stores import milvus, pinecone
 from include.quarry.stores.faiss import FaissStore
 from include.quarry.stores.graph import Limits
 from include.quarry.stores.memory import MemoryStore
-from include.quarry.stores.milvus import MilvusServer, load_store, new_store
 from include.quarry.stores.protocol import VectorStore
 
 SPACE = "space-a"
@@ -43,18 +43,27 @@ def faiss(kind: str, limits: Limits | None = None) -> Adapter:
     )
 
 
-def milvus(kind: str) -> Callable[[pytest.FixtureRequest], Adapter]:
+def in_milvus(kind: str) -> Callable[[pytest.FixtureRequest], Adapter]:
     """Each store has a collection of its own on the one server."""
 
     def adapter(request: pytest.FixtureRequest) -> Adapter:
-        server: MilvusServer = request.getfixturevalue("milvus_server")
+        server: milvus.MilvusServer = request.getfixturevalue("milvus_server")
+        spec = StoreSpec(kind=kind)  # type: ignore[arg-type]
         return Adapter(
-            make=lambda: new_store(StoreSpec(kind=kind), SPACE, D, server=server, version=uuid4().hex),  # type: ignore[arg-type]
-            load=lambda folder: load_store(folder, server=server),
+            make=lambda: milvus.new_store(spec, SPACE, D, server=server, version=uuid4().hex),
+            load=lambda folder: milvus.load_store(folder, server=server),
             exact=kind == "flat",
         )
 
     return adapter
+
+
+def in_pinecone(request: pytest.FixtureRequest) -> Adapter:
+    server: pinecone.PineconeServer = request.getfixturevalue("pinecone_server")
+    return Adapter(
+        make=lambda: pinecone.new_store(StoreSpec(), SPACE, D, server=server, version=uuid4().hex),
+        load=lambda folder: pinecone.load_store(folder, server=server),
+    )
 
 
 ADAPTERS: dict[str, Callable[[pytest.FixtureRequest], Adapter]] = {
@@ -63,8 +72,9 @@ ADAPTERS: dict[str, Callable[[pytest.FixtureRequest], Adapter]] = {
     "faiss-flat": lambda _: faiss("flat"),
     "faiss-hnsw": lambda _: faiss("hnsw", ANN),
     "faiss-ivf": lambda _: faiss("ivf", ANN),
-    "milvus-flat": milvus("flat"),
-    "milvus-hnsw": milvus("hnsw"),
+    "milvus-flat": in_milvus("flat"),
+    "milvus-hnsw": in_milvus("hnsw"),
+    "pinecone": in_pinecone,
 }
 
 
