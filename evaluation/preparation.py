@@ -16,7 +16,8 @@ from evaluation.drivers.in_process import Retriever as AnyRetriever
 from evaluation.judgments import Suite
 from evaluation.record import Ingestion
 from include.quarry.catalog.database import Database, migrate
-from include.quarry.catalog.versions import IndexVersion, find_route, find_version
+from include.quarry.catalog.routes import find_route
+from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.embedding.engine import load_embedder
 from include.quarry.embedding.micro_batch import MicroBatcher
 from include.quarry.embedding.protocol import Embedder

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
 
     max_document_bytes: int = Field(20_000_000, ge=1, description="largest document accepted, in bytes")
     follow_interval_s: float = Field(0.25, gt=0, le=60, description="how often a replica asks the log for news")
+    version_retention_s: float = Field(
+        604_800, ge=0, description="how long a version that no longer answers can be gone back to, in seconds"
+    )
     bulk_grace_s: float = Field(900, ge=0, description="seconds a bulk change waits for its backfill")
 
     fast_model: str = Field("smollm2-135m", description="model of the fast tier: a packaged name or a GGUF file")

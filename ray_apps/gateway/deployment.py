@@ -70,10 +70,12 @@ class GatewayDeployment:
             accepted: Accepted | None = await self._indexing.delete.remote(key)
         return accepted
 
-    async def retrieve(self, corpus: str, query: str, top_k: int, scope: Scope) -> Retrieval:
+    async def retrieve(
+        self, corpus: str, query: str, top_k: int, scope: Scope, index_version: str | None = None
+    ) -> Retrieval:
         """Hits of one index version."""
         with unwrapped():
-            found: Retrieval = await self._retrieval.retrieve.remote(corpus, query, top_k, scope)
+            found: Retrieval = await self._retrieval.retrieve.remote(corpus, query, top_k, scope, index_version)
         return found
 
     async def answer(self, question: str, hits: list[Hit], tier: Tier) -> AsyncIterator[AnswerEvent]:

@@ -26,7 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray.data.checkpoint import CheckpointConfig
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.versions import list_corpora, live_spec
+from include.quarry.catalog.routes import live_spec
+from include.quarry.catalog.versions import list_corpora
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.rechunking import cut_again

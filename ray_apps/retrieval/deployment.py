@@ -17,8 +17,9 @@ from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import Scope
-from include.quarry.retrieval.retriever import QueryEncoder, Retrieval, Retriever
-from include.quarry.routing.resident import ResidentIndexes
+from include.quarry.retrieval.retriever import QueryEncoder, Retrieval
+from include.quarry.routing.resident import Resident, ResidentIndexes
+from include.quarry.routing.shadow import Comparisons
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
 from ray_apps.engines import embedder_of
@@ -37,6 +38,7 @@ class RetrievalDeployment:
         self._scratch = tempfile.TemporaryDirectory(prefix="quarry-replica-")
         database = Database(settings.catalog_url)
         lake = VectorLake(database, settings.lake_uri)
+        self._comparisons = Comparisons(database)
         self._indexes = ResidentIndexes(
             database,
             lake,
@@ -44,20 +46,21 @@ class RetrievalDeployment:
             _encoder_of(settings),
             interval_s=settings.follow_interval_s,
             always=(_DEFAULT_CORPUS,),
+            each_turn=self._comparisons.write,
         )
         self._metrics = LagMetrics(database, self._indexes)
         self._follower = threading.Thread(target=self._indexes.follow, name="follower", daemon=True)
         self._follower.start()
 
-    async def retrieve(self, corpus: str, query: str, top_k: int, scope: Scope) -> Retrieval:
-        """Hits of one index version; raises `NotFound` when the corpus has none."""
-        retriever = await self._retriever(corpus)
-        return await retriever.retrieve(query, top_k=top_k, scope=scope)
+    async def retrieve(
+        self, corpus: str, query: str, top_k: int, scope: Scope, index_version: str | None = None
+    ) -> Retrieval:
+        """Hits of one index version: the one the route chooses, or the one named. Raises `NotFound` without it."""
+        return await self._comparisons.retrieve(await self._resident(corpus), query, top_k, scope, index_version)
 
     async def watermark(self, corpus: str) -> int:
         """How far this replica has applied the log of the corpus."""
-        retriever = await self._retriever(corpus)
-        return 0 if retriever.serving is None else retriever.serving.index.watermark
+        return (await self._resident(corpus)).live.index.watermark
 
     async def check_health(self) -> None:
         """Asked by Serve; a replica that no longer follows the log, or says how far it is, is replaced."""
@@ -68,9 +71,9 @@ class RetrievalDeployment:
         """The HTTP side, built in the replica."""
         return build_http_app([retrieval_routes(self.retrieve)], max_document_bytes=self._settings.max_document_bytes)
 
-    async def _retriever(self, corpus: str) -> Retriever:
-        retriever = self._indexes.find(corpus)
-        return await asyncio.to_thread(self._indexes.load, corpus) if retriever is None else retriever
+    async def _resident(self, corpus: str) -> Resident:
+        resident = self._indexes.find(corpus)
+        return await asyncio.to_thread(self._indexes.load, corpus) if resident is None else resident
 
 
 def _encoder_of(settings: Settings) -> Callable[[EmbeddingSpec], QueryEncoder]:

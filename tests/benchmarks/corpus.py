@@ -6,7 +6,8 @@ from pathlib import Path
 from evaluation.judgments import Suite, load_suite
 from evaluation.preparation import prepare_corpus
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.versions import find_route, find_version
+from include.quarry.catalog.routes import find_route
+from include.quarry.catalog.versions import find_version
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import Chunk, Float32
 from include.quarry.retrieval.passages import PassageTable

@@ -120,6 +120,8 @@ index_versions = sa.Table(
     sa.Column("chunk_count", sa.Integer, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("promoted_at", UtcDateTime, nullable=True),
+    sa.Column("retired_at", UtcDateTime, nullable=True, comment="when it stopped answering or failed"),
+    sa.Column("reason", sa.Text, nullable=False, server_default="", comment="why it failed or was taken back"),
     sa.Index("index_versions_by_corpus", "corpus", "state"),
 )
 
@@ -131,6 +133,33 @@ routes = sa.Table(
     sa.Column("canary_version", sa.String, sa.ForeignKey("index_versions.version_id"), nullable=True),
     sa.Column("canary_share", sa.Float, nullable=False, comment="share of requests that the canary answers, 0 to 1"),
     sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("previous_version", sa.String, nullable=True, comment="what a rollback makes live again"),
+    sa.Column("shadow_version", sa.String, nullable=True),
+    sa.Column(
+        "shadow_share",
+        sa.Float,
+        nullable=False,
+        server_default="0",
+        comment="share of queries that the shadow version answers too, off the response path, 0 to 1",
+    ),
+)
+
+observations = sa.Table(
+    "observations",
+    metadata,
+    sa.Column("id", BigSerial, primary_key=True, autoincrement=True),
+    sa.Column("version_id", sa.String, sa.ForeignKey("index_versions.version_id"), nullable=False),
+    sa.Column("observed_at", UtcDateTime, nullable=False),
+    sa.Column(
+        "queries", sa.Integer, nullable=False, comment="queries that the candidate and the live version answered"
+    ),
+    sa.Column("failures", sa.Integer, nullable=False, comment="queries that the candidate failed on"),
+    sa.Column("overlap", sa.Float, nullable=False, comment="sum of overlap@10"),
+    sa.Column("correlation", sa.Float, nullable=False, comment="sum of rank correlations"),
+    sa.Column("live_ms", sa.JSON, nullable=False, comment="latencies of the live version, in milliseconds"),
+    sa.Column("candidate_ms", sa.JSON, nullable=False, comment="latencies of the candidate, in milliseconds"),
+    sa.Index("observations_by_version", "version_id", "observed_at"),
+    sqlite_autoincrement=True,
 )
 
 vectors = sa.Table(

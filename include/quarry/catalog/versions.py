@@ -1,4 +1,8 @@
-"""Index versions and routes. Promotion is one row: a reader sees the old route or the new one, never a mixture."""
+"""Index versions: what was built, from which spec, and how far it stands on its way.
+
+    building -> shadow -> canary -> live -> retired      failed: taken off the way, with the reason
+
+A retired version keeps its snapshot, and follows the log, until its retention ends; then the snapshot is gone."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -6,17 +10,22 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.schema import documents, index_versions, routes
+from include.quarry.catalog.schema import documents, index_versions
 from include.quarry.errors import Conflict, NotFound
 from include.quarry.specs import ChunkerSpec, IndexSpec
 
 State = Literal["building", "shadow", "canary", "live", "retired", "failed"]
-IN_USE: tuple[State, ...] = ("building", "shadow", "canary", "live", "retired")
+CANDIDATE: tuple[State, ...] = ("shadow", "canary")
+_ON_THE_WAY: tuple[State, ...] = ("building", "shadow", "canary", "live")
 
 
 @dataclass(frozen=True, slots=True)
 class IndexVersion:
-    """One built index of one index spec. `snapshot` is a folder that holds it up to `watermark`; empty at first."""
+    """One built index of one index spec.
+
+    `snapshot` is a folder that holds it up to `watermark`; empty before the build and after the retention. `reason`
+    says why it failed or was taken back.
+    """
 
     version_id: str
     corpus: str
@@ -27,17 +36,13 @@ class IndexVersion:
     chunk_count: int
     created_at: datetime
     promoted_at: datetime | None
+    retired_at: datetime | None
+    reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Which version answers for a corpus. `revision` grows with every change of the route."""
-
-    corpus: str
-    live_version: str
-    canary_version: str | None
-    canary_share: float
-    revision: int
+    @property
+    def in_use(self) -> bool:
+        """Whether documents are cut and embedded for it: it answers, may come to answer, or may again."""
+        return self.state in _ON_THE_WAY or (self.state == "retired" and self.snapshot != "")
 
 
 def create_version(connection: sa.Connection, version_id: str, corpus: str, spec: IndexSpec) -> IndexVersion:
@@ -55,6 +60,7 @@ def create_version(connection: sa.Connection, version_id: str, corpus: str, spec
             "snapshot": "",
             "chunk_count": 0,
             "created_at": datetime.now(UTC),
+            "reason": "",
         }
         row = {"version_id": version_id, "corpus": corpus, "spec": spec.to_json(), **values}
         connection.execute(sa.insert(index_versions).values(**row))
@@ -89,45 +95,24 @@ def record_snapshot(connection: sa.Connection, version_id: str, folder: str, wat
     set_state(connection, version_id, "shadow", only_from="building")
 
 
-def set_state(connection: sa.Connection, version_id: str, state: State, *, only_from: State | None = None) -> None:
+def set_state(
+    connection: sa.Connection, version_id: str, state: State, *, only_from: State | None = None, reason: str = ""
+) -> None:
     """Move a version to a state, or, with `only_from`, only if it stands in that one."""
     statement = sa.update(index_versions).where(index_versions.c.version_id == version_id)
     if only_from is not None:
         statement = statement.where(index_versions.c.state == only_from)
-    connection.execute(statement.values(state=state))
+    values: dict[str, Any] = {"state": state, "reason": reason}
+    if state == "live":
+        values["promoted_at"] = datetime.now(UTC)
+    if state in ("retired", "failed"):
+        values["retired_at"] = datetime.now(UTC)
+    connection.execute(statement.values(**values))
 
 
-def find_route(connection: sa.Connection, corpus: str) -> Route | None:
-    """The corpus's route; None before its first promotion."""
-    row = connection.execute(sa.select(routes).where(routes.c.corpus == corpus)).one_or_none()
-    return None if row is None else Route(*row)
-
-
-def make_live(connection: sa.Connection, version_id: str) -> Route:
-    """Point the corpus's route at a version; the one that was live is retired. Raises `Conflict` without a snapshot."""
-    version = find_version(connection, version_id)
-    if not version.snapshot:
-        raise Conflict(
-            f"index version {version_id!r} is {version.state} and has no snapshot; build it before promoting it"
-        )
-    before = find_route(connection, version.corpus)
-    if before is None:
-        first = {"live_version": version_id, "canary_version": None, "canary_share": 0.0, "revision": 1}
-        connection.execute(sa.insert(routes).values(corpus=version.corpus, **first))
-    elif before.live_version != version_id:
-        values = {
-            "live_version": version_id,
-            "canary_version": None,
-            "canary_share": 0.0,
-            "revision": before.revision + 1,
-        }
-        connection.execute(sa.update(routes).where(routes.c.corpus == version.corpus).values(**values))
-        set_state(connection, before.live_version, "retired")
-    promoted = {"state": "live", "promoted_at": datetime.now(UTC)}
-    connection.execute(sa.update(index_versions).where(index_versions.c.version_id == version_id).values(**promoted))
-    route = find_route(connection, version.corpus)
-    assert route is not None  # noqa: S101 - written above, in this transaction
-    return route
+def forget_snapshot(connection: sa.Connection, version_id: str) -> None:
+    """Note that a version can no longer answer; whoever calls removes the folder."""
+    connection.execute(sa.update(index_versions).where(index_versions.c.version_id == version_id).values(snapshot=""))
 
 
 def _version(row: sa.Row[*tuple[Any, ...]]) -> IndexVersion:
@@ -137,18 +122,10 @@ def _version(row: sa.Row[*tuple[Any, ...]]) -> IndexVersion:
 
 def chunkers_of(connection: sa.Connection, corpus: str) -> list[ChunkerSpec]:
     """The chunkers that must cut every document of the corpus: the default one, and those of its versions in use."""
-    in_use = sa.and_(index_versions.c.corpus == corpus, index_versions.c.state.in_(IN_USE))
-    documents = connection.scalars(sa.select(index_versions.c.spec).where(in_use).distinct())
-    chunkers = {IndexSpec.from_json(document).chunker for document in documents}
+    chunkers = {version.spec.chunker for version in list_versions(connection, corpus) if version.in_use}
     return sorted({ChunkerSpec(), *chunkers}, key=lambda spec: spec.fingerprint)
 
 
 def list_corpora(connection: sa.Connection) -> list[str]:
     """Every corpus that holds, or held, documents."""
     return list(connection.scalars(sa.select(documents.c.corpus).distinct().order_by(documents.c.corpus)))
-
-
-def live_spec(connection: sa.Connection, corpus: str) -> IndexSpec | None:
-    """The spec of the version that answers for the corpus; None before its first promotion."""
-    route = find_route(connection, corpus)
-    return None if route is None else find_version(connection, route.live_version).spec

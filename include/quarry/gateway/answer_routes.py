@@ -32,7 +32,7 @@ def answer_routes(retrieve: RetrieveFrom, answer: AnswerFrom) -> APIRouter:
     @router.post("/v1/answer", response_model=Answered, summary="Answer a question with checked citations")
     async def post_answer(body: Ask, tenant: Annotated[str, Depends(tenant_of)]) -> object:
         started = time.perf_counter()
-        found = await retrieve(body.corpus, body.question, body.top_k, Scope(tenant, body.filters))
+        found = await retrieve(body.corpus, body.question, body.top_k, Scope(tenant, body.filters), None)
         events = answer(body.question, found.hits, body.tier)
         if body.stream:
             return StreamingResponse(_server_sent(events, found, started), media_type="text/event-stream")

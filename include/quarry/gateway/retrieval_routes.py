@@ -11,8 +11,8 @@ from include.quarry.gateway.tenants import tenant_of
 from include.quarry.records import Hit, Scope
 from include.quarry.retrieval.retriever import Retrieval
 
-RetrieveFrom = Callable[[str, str, int, Scope], Awaitable[Retrieval]]
-"""(corpus, query, top_k, scope) -> hits of one index version."""
+RetrieveFrom = Callable[[str, str, int, Scope, str | None], Awaitable[Retrieval]]
+"""(corpus, query, top_k, scope, index version or none) -> hits of one index version."""
 
 
 def retrieval_routes(retrieve: RetrieveFrom) -> APIRouter:
@@ -21,7 +21,7 @@ def retrieval_routes(retrieve: RetrieveFrom) -> APIRouter:
 
     @router.post("/v1/retrieve", response_model=Retrieved, summary="Find the passages that answer a query")
     async def post_retrieve(body: Retrieve, tenant: Annotated[str, Depends(tenant_of)]) -> Response:
-        found = await retrieve(body.corpus, body.query, body.top_k, Scope(tenant, body.filters))
+        found = await retrieve(body.corpus, body.query, body.top_k, Scope(tenant, body.filters), body.index_version)
         return Response(_encode(found), media_type="application/json")
 
     return router

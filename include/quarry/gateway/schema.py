@@ -70,6 +70,7 @@ class Retrieve(Body):
     top_k: int = Field(10, ge=1, le=100)
     filters: Fields = Field(default_factory=dict)
     corpus: Name = "main"
+    index_version: Name | None = Field(None, description="answer from this version instead of the route's choice")
 
 
 class FoundPassage(BaseModel):

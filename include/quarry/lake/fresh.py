@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import head
-from include.quarry.catalog.versions import IN_USE, list_versions
+from include.quarry.catalog.versions import list_versions
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.errors import QuarryError
 from include.quarry.lake.claims import claim, release
@@ -61,7 +61,7 @@ class FreshTail:
     def step(self) -> int:
         """Embed one batch for every index version in use; gives how many texts that was."""
         with self._database.read() as connection:
-            versions = [version for version in list_versions(connection) if version.state in IN_USE]
+            versions = [version for version in list_versions(connection) if version.in_use]
             heads = {version.corpus: head(connection, version.corpus) for version in versions}
         wanted = {(version.corpus, version.spec.chunker, version.spec.embedding): version.spec for version in versions}
         return sum(self._serve(corpus, spec, heads[corpus]) for (corpus, *_), spec in wanted.items())

@@ -1,4 +1,4 @@
-"""The retriever: a question in, passages out, on whatever index version is live when the question arrives."""
+"""The retriever: a question in, passages out of one index version."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from include.quarry.errors import ForeignVectors, InvalidInput, Unavailable
+from include.quarry.errors import ForeignVectors, InvalidInput
 from include.quarry.records import Float32, Hit, Scope, Vectors
 from include.quarry.retrieval.index import Index
 from include.quarry.specs import EmbeddingSpec
@@ -50,7 +50,7 @@ class Serving:
             )
 
 
-_Key = tuple[int, int, str, frozenset[tuple[str, str]]]
+_Key = tuple[int, str, frozenset[tuple[str, str]]]
 
 
 @dataclass(slots=True)
@@ -73,32 +73,26 @@ class Retrieval:
 
 
 class Retriever:
-    """Answers queries on the pair it holds. `serve` swaps the pair; a running query finishes on the one it began with.
+    """Answers queries on one pair of encoder and index, which never changes.
 
     A search that costs less than a hand-over is worth runs on the event loop; once searches are slow on average, they
     go to threads, since a loop that serves many must not wait for one large index.
     """
 
-    def __init__(self, serving: Serving | None = None, *, threads: int = 1) -> None:
+    def __init__(self, serving: Serving, *, threads: int = 1) -> None:
         self._serving = serving
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="search")
         self._search_ms = 0.0
         self._batches: dict[_Key, _Batch] = {}
 
     @property
-    def serving(self) -> Serving | None:
-        """The pair that new queries meet."""
-        return self._serving
-
-    def serve(self, serving: Serving) -> None:
-        """Make this pair the one that new queries meet."""
-        self._serving = serving
+    def index(self) -> Index:
+        """The index that answers."""
+        return self._serving.index
 
     async def retrieve(self, query: str, *, top_k: int, scope: Scope) -> Retrieval:
-        """The `top_k` best passages in the scope. Raises `InvalidInput`, or `Unavailable` before the first `serve`."""
+        """The `top_k` best passages in the scope. Raises `InvalidInput`."""
         serving = self._serving
-        if serving is None:
-            raise Unavailable("no index version is loaded yet; it follows once one is live")
         if not query.strip():
             raise InvalidInput("the query is empty; ask something")
         check_k(top_k)
@@ -106,35 +100,33 @@ class Retriever:
         vector = await serving.encoder.encode(query)
         encoded = perf_counter()
         watermark = serving.index.watermark
-        hits = await self._search(serving, query, vector, top_k, scope)
+        hits = await self._search(query, vector, top_k, scope)
         done = perf_counter()
         seconds = {"encode": encoded - began, "search": done - encoded, "total": done - began}
         timings_ms = {name: round(value * 1000, 3) for name, value in seconds.items()}
         return Retrieval(hits, serving.index.version, watermark, timings_ms)
 
-    async def _search(self, serving: Serving, query: str, vector: Float32, top_k: int, scope: Scope) -> list[Hit]:
+    async def _search(self, query: str, vector: Float32, top_k: int, scope: Scope) -> list[Hit]:
         """Joins the queries of this turn of the loop that ask the same of the same index, and searches with them."""
-        key = id(serving), top_k, scope.tenant, frozenset(scope.filters.items())
+        key = top_k, scope.tenant, frozenset(scope.filters.items())
         batch = self._batches.get(key)
         if batch is None:
             batch = self._batches[key] = _Batch([], [])
-            batch.hits = asyncio.create_task(self._search_all(key, serving, batch, top_k, scope))
+            batch.hits = asyncio.create_task(self._search_all(key, batch, top_k, scope))
         place = len(batch.queries)
         batch.queries.append(query)
         batch.vectors.append(vector)
         assert batch.hits is not None  # noqa: S101 - set above
         return (await asyncio.shield(batch.hits))[place]  # a caller that is cancelled leaves the others theirs
 
-    async def _search_all(
-        self, key: _Key, serving: Serving, batch: _Batch, top_k: int, scope: Scope
-    ) -> list[list[Hit]]:
+    async def _search_all(self, key: _Key, batch: _Batch, top_k: int, scope: Scope) -> list[list[Hit]]:
         """Begins in the next turn of the loop, which closes the batch."""
         del self._batches[key]
-        vectors = Vectors(serving.encoder.spec.fingerprint, np.stack(batch.vectors))
+        vectors = Vectors(self._serving.encoder.spec.fingerprint, np.stack(batch.vectors))
 
         def search() -> list[list[Hit]]:
             began = thread_time()  # processor time, which a busy machine does not inflate
-            found = serving.index.search_all(batch.queries, vectors, top_k, scope)
+            found = self._serving.index.search_all(batch.queries, vectors, top_k, scope)
             spent_ms = (thread_time() - began) * 1000 / len(found)
             self._search_ms += _MEMORY * (spent_ms - self._search_ms)
             return found
@@ -144,5 +136,5 @@ class Retriever:
         return await asyncio.get_running_loop().run_in_executor(self._threads, search)
 
     def close(self) -> None:
-        """Ends the search threads; running searches finish first."""
-        self._threads.shutdown()
+        """Ends the search threads; running searches finish."""
+        self._threads.shutdown(wait=False)

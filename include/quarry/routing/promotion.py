@@ -1,24 +1,62 @@
-"""Promotion: one row changes, and every replica answers from another index version."""
+"""Moving versions along their way: each step changes one row, and every replica follows it within a moment."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.quarry.catalog import routes
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import head
-from include.quarry.catalog.versions import find_route, make_live
 from include.quarry.settings import Settings
 
 
-def promote(version_id: str, settings: Settings) -> dict[str, str | int]:
-    """Make a version live. Raises `NotFound`, or `Conflict` when it was never built."""
-    database = Database(settings.catalog_url)
-    with database.write() as connection:
-        route = make_live(connection, version_id)
-    database.close()
-    return {"corpus": route.corpus, "live_version": route.live_version, "revision": route.revision}
+def promote(version_id: str, settings: Settings) -> dict[str, Any]:
+    """Make a version live. Raises `NotFound`, or `Conflict` when it was never built or has failed."""
+    with _writing(settings) as connection:
+        return asdict(routes.make_live(connection, version_id))
+
+
+def roll_back(corpus: str, reason: str, settings: Settings) -> dict[str, Any]:
+    """Make the version live that was so before. Raises `NotFound`, or `Conflict` when there is none to go back to."""
+    with _writing(settings) as connection:
+        return asdict(routes.roll_back(connection, corpus, reason))
+
+
+def shadow(version_id: str, share: float, settings: Settings) -> dict[str, Any]:
+    """Let a version answer a share of the queries too, off the response path. Raises as `put_in_shadow`."""
+    with _writing(settings) as connection:
+        return asdict(routes.put_in_shadow(connection, version_id, share))
+
+
+def canary(version_id: str, share: float, settings: Settings) -> dict[str, Any]:
+    """Let a version answer a share of the requests. Raises as `put_in_canary`."""
+    with _writing(settings) as connection:
+        return asdict(routes.put_in_canary(connection, version_id, share))
+
+
+def refuse(version_id: str, reason: str, settings: Settings) -> None:
+    """Take a version off its way; it has failed. Raises `Conflict` when it is live."""
+    with _writing(settings) as connection:
+        routes.refuse(connection, version_id, reason)
 
 
 def needs_reindex(corpus: str, settings: Settings) -> bool:
     """Whether the corpus has documents but no version that answers for them."""
     database = Database(settings.catalog_url)
     with database.read() as connection:
-        needed = find_route(connection, corpus) is None and head(connection, corpus) > 0
+        needed = routes.find_route(connection, corpus) is None and head(connection, corpus) > 0
     database.close()
     return needed
+
+
+@contextmanager
+def _writing(settings: Settings) -> Iterator[sa.Connection]:
+    database = Database(settings.catalog_url)
+    try:
+        with database.write() as connection:
+            yield connection
+    finally:
+        database.close()

@@ -1,7 +1,9 @@
-"""The index versions that one replica holds in memory: loaded on first use, kept at the head of the log, swapped whole.
+"""The index versions that one replica holds in memory: the live one of each corpus, the candidate and the one before.
 
-A request takes the retriever of its corpus once and stays with it, whatever the route does meanwhile; so a query never
-meets vectors of another space, and a promotion never fails a request.
+A request takes the `Resident` of its corpus once and stays with it, whatever the route does meanwhile; so a query never
+meets vectors of another space, and a promotion never fails a request. A version answers only once it is loaded: until
+then the route before stays in force here. Versions are loaded on a thread of their own, so that those that answer
+keep following the log.
 """
 
 import logging
@@ -9,44 +11,62 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.versions import IndexVersion, find_route, find_version
+from include.quarry.catalog.routes import Route, find_route
+from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.errors import NotFound, QuarryError
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.index import Index
 from include.quarry.retrieval.retriever import QueryEncoder, Retriever, Serving
+from include.quarry.routing.choice import choose_version
 from include.quarry.routing.follower import Follower
 from include.quarry.specs import EmbeddingSpec
 
 logger = logging.getLogger(__name__)
 _IDLE_S = 900.0
+_OPEN_AGAIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """One index version in memory, with what keeps it fresh."""
 
-    serving: Serving
+    retriever: Retriever
     follower: Follower
     scratch: Path
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Resident:
-    """A corpus that is answered for: its retriever stays, what it serves is swapped. Times are monotonic."""
+    """A corpus that is answered for: a route, and the loaded versions, the live one always among them."""
 
-    retriever: Retriever
-    loaded: Loaded
-    used_at: float
+    route: Route
+    versions: dict[str, Loaded]
+
+    @property
+    def live(self) -> Retriever:
+        """The retriever of the live version."""
+        return self.versions[self.route.live_version].retriever
+
+    def retriever_of(self, version_id: str | None) -> Retriever | None:
+        """The retriever of a version, if it is loaded here."""
+        held = None if version_id is None else self.versions.get(version_id)
+        return None if held is None else held.retriever
+
+    def choose(self, tenant: str, query: str) -> str:
+        """The version that answers this request."""
+        chosen = choose_version(self.route, tenant, query)
+        return chosen if chosen in self.versions else self.route.live_version
 
 
 class ResidentIndexes:
-    """The live versions of the corpora that are asked about. Thread-safe; `follow` runs in one background thread."""
+    """The versions of the corpora that are asked about. Thread-safe; `follow` runs in one background thread."""
 
     def __init__(
         self,
@@ -57,52 +77,66 @@ class ResidentIndexes:
         *,
         interval_s: float,
         always: Sequence[str] = (),
+        each_turn: Callable[[], None] = lambda: None,
     ) -> None:
-        """The corpora in `always` are loaded as soon as they have a route, and never unloaded."""
+        """The corpora in `always` are loaded as soon as they have a route, and never unloaded.
+
+        `each_turn` is called in every turn of `follow`.
+        """
         self._database = database
         self._lake = lake
         self._scratch = scratch
         self._encoder_of = encoder_of
         self._interval_s = interval_s
         self._always = always
+        self._each_turn = each_turn
         self._residents: dict[str, Resident] = {}
+        self._used_at: dict[str, float] = {}
         self._loading = threading.Lock()
+        self._opener = ThreadPoolExecutor(1, thread_name_prefix="open-index")
+        self._opening: dict[str, Future[Loaded]] = {}
+        self._open_again_at: dict[str, float] = {}
         self._stopped = threading.Event()
 
-    def find(self, corpus: str) -> Retriever | None:
-        """The retriever of a corpus, if its live version is loaded already; never blocks."""
+    def find(self, corpus: str) -> Resident | None:
+        """What answers for a corpus, if its live version is loaded already; never blocks."""
         resident = self._residents.get(corpus)
-        if resident is None:
-            return None
-        resident.used_at = time.monotonic()
-        return resident.retriever
+        if resident is not None:
+            self._used_at[corpus] = time.monotonic()
+        return resident
 
-    def load(self, corpus: str) -> Retriever:
-        """The retriever of a corpus, loading its live version first where needed. Raises `NotFound` without a route."""
+    def load(self, corpus: str) -> Resident:
+        """What answers for a corpus, loading its live version first where needed. Raises `NotFound` without a route."""
         with self._loading:
             present = self.find(corpus)
             if present is not None:
                 return present
-            loaded = self._open(self._live_version(corpus))
-            self._residents[corpus] = Resident(Retriever(loaded.serving), loaded, time.monotonic())
-            return self._residents[corpus].retriever
+            route, versions = self._read(corpus)
+            live = self._open(next(version for version in versions if version.version_id == route.live_version))
+            self._residents[corpus] = Resident(route, {route.live_version: live})
+            self._used_at[corpus] = time.monotonic()
+            return self._residents[corpus]
 
     def watermarks(self) -> dict[str, int]:
-        """How far each resident corpus has applied the log."""
-        return {corpus: each.loaded.serving.index.watermark for corpus, each in list(self._residents.items())}
+        """How far the live version of each resident corpus has applied the log."""
+        return {corpus: each.live.index.watermark for corpus, each in list(self._residents.items())}
 
     def follow(self) -> None:
         """Keep every resident at the head of the log and on its route, until `stop`."""
         while not self._stopped.wait(self._interval_s):
-            for corpus in {*self._always, *self._residents}:
+            for work in (*map(self._refreshing, {*self._always, *self._residents}), self._each_turn):
                 try:
-                    self._refresh(corpus)
+                    work()
                 except (QuarryError, SQLAlchemyError, OSError):  # a bug ends the thread; the health check sees it
-                    logger.exception("corpus %s could not follow the log; trying again", corpus)
+                    logger.exception("the log could not be followed; trying again")
+        self._opener.shutdown()
 
     def stop(self) -> None:
         """End `follow`."""
         self._stopped.set()
+
+    def _refreshing(self, corpus: str) -> Callable[[], None]:
+        return lambda: self._refresh(corpus)
 
     def _refresh(self, corpus: str) -> None:
         resident = self._residents.get(corpus)
@@ -110,21 +144,51 @@ class ResidentIndexes:
             if self._has_route(corpus):
                 self.load(corpus)
             return
-        if corpus not in self._always and time.monotonic() - resident.used_at > _IDLE_S:
+        if corpus not in self._always and time.monotonic() - self._used_at[corpus] > _IDLE_S:
             self._drop(corpus, resident)
             return
-        version, before = self._live_version(corpus), resident.loaded
-        if version.version_id != before.serving.index.version:
-            resident.loaded = self._open(version)
-            resident.retriever.serve(resident.loaded.serving)
-            logger.info(
-                "corpus %s: %s is live in place of %s", corpus, version.version_id, before.serving.index.version
-            )
-            _discard(before)
-            return
         started = time.monotonic()
-        resident.loaded.follower.step()
+        resident = self._rerouted(corpus, resident)
+        for held in resident.versions.values():
+            held.follower.step()
         self._stopped.wait(min(time.monotonic() - started, self._interval_s))  # following takes half the time at most
+
+    def _rerouted(self, corpus: str, before: Resident) -> Resident:
+        """The resident with the present route, as far as its versions are loaded; those off the route are let go."""
+        route, wanted = self._read(corpus)
+        ready = {version.version_id: self._ready(version, before) for version in wanted}
+        versions = {version_id: loaded for version_id, loaded in ready.items() if loaded is not None}
+        if route.live_version not in versions:  # the version before keeps answering
+            route = replace(before.route, canary_version=None, shadow_version=None)
+            versions[route.live_version] = before.versions[route.live_version]
+        if (route, versions) == (before.route, before.versions):
+            return before
+        if route.live_version != before.route.live_version:
+            logger.info("corpus %s: %s is live after %s", corpus, route.live_version, before.route.live_version)
+        self._residents[corpus] = after = Resident(route, versions)
+        for version_id in before.versions.keys() - versions.keys():
+            _discard(before.versions[version_id])
+        return after
+
+    def _ready(self, version: IndexVersion, resident: Resident) -> Loaded | None:
+        """The version, if it is loaded; else it is on its way."""
+        version_id = version.version_id
+        if version_id in resident.versions:
+            return resident.versions[version_id]
+        opening = self._opening.get(version_id)
+        if opening is None:
+            if time.monotonic() >= self._open_again_at.get(version_id, 0.0):
+                self._opening[version_id] = self._opener.submit(self._open, version)
+            return None
+        if not opening.done():
+            return None
+        del self._opening[version_id]
+        try:
+            return opening.result()
+        except (QuarryError, SQLAlchemyError, OSError):
+            logger.exception("index version %s could not be loaded; trying again", version_id)
+            self._open_again_at[version_id] = time.monotonic() + _OPEN_AGAIN_S
+            return None
 
     def _open(self, version: IndexVersion) -> Loaded:
         scratch = self._scratch / f"{version.version_id}-{time.monotonic_ns()}"
@@ -132,27 +196,31 @@ class ResidentIndexes:
         index = Index.load(Path(version.snapshot), scratch)
         follower = Follower(self._database, self._lake, index, version.corpus)
         follower.step()
-        return Loaded(Serving(self._encoder_of(version.spec.embedding), index), follower, scratch)
+        return Loaded(Retriever(Serving(self._encoder_of(version.spec.embedding), index)), follower, scratch)
 
     def _has_route(self, corpus: str) -> bool:
         with self._database.read() as connection:
             return find_route(connection, corpus) is not None
 
-    def _live_version(self, corpus: str) -> IndexVersion:
+    def _read(self, corpus: str) -> tuple[Route, list[IndexVersion]]:
+        """The corpus's route, and those of its versions that have a snapshot."""
         with self._database.read() as connection:
             route = find_route(connection, corpus)
             if route is None:
                 raise NotFound(
                     f"corpus {corpus!r} has no live index version; ingest documents, then run reindex_corpus"
                 )
-            return find_version(connection, route.live_version)
+            versions = [find_version(connection, version_id) for version_id in route.followed]
+            return route, [version for version in versions if version.snapshot]
 
     def _drop(self, corpus: str, resident: Resident) -> None:
         del self._residents[corpus]
         logger.info("corpus %s unloaded after %d s without a query", corpus, _IDLE_S)
-        _discard(resident.loaded)
+        for held in resident.versions.values():
+            _discard(held)
 
 
 def _discard(loaded: Loaded) -> None:
     """Unlink the scratch folder; searches still running keep the files they have open or mapped."""
+    loaded.retriever.close()
     shutil.rmtree(loaded.scratch, ignore_errors=True)

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import head
 from include.quarry.catalog.quarantine import count_quarantine, list_quarantine
+from include.quarry.catalog.routes import find_route
 from include.quarry.catalog.schema import changes, chunks, documents
-from include.quarry.catalog.versions import find_route, list_versions
+from include.quarry.catalog.versions import list_versions
 
 _QUARANTINE_SHOWN = 20
 _VERSIONS_SHOWN = 20

@@ -3,13 +3,12 @@
 import pytest
 
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.routes import find_route, make_live
 from include.quarry.catalog.versions import (
     chunkers_of,
     create_version,
-    find_route,
     find_version,
     list_versions,
-    make_live,
     record_snapshot,
 )
 from include.quarry.errors import Conflict, NotFound

@@ -7,7 +7,8 @@ import pytest
 
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.catalog.log import accept_upsert
-from include.quarry.catalog.versions import create_version, make_live, record_snapshot
+from include.quarry.catalog.routes import make_live
+from include.quarry.catalog.versions import create_version, record_snapshot
 from include.quarry.records import DocumentKey
 from include.quarry.settings import Settings
 from include.quarry.specs import ChunkerSpec, EmbeddingSpec, IndexSpec

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.versions import find_route, find_version, record_snapshot
+from include.quarry.catalog.routes import find_route
+from include.quarry.catalog.versions import find_version, record_snapshot
 from include.quarry.errors import Conflict, IncompleteIndex
 from include.quarry.records import DocumentKey, DocumentUpdate
 from include.quarry.retrieval.index import Index

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from include.quarry.catalog.versions import find_version
 from include.quarry.errors import NotFound
-from include.quarry.records import Scope, Vectors
+from include.quarry.records import Scope
 from include.quarry.routing.building import build_version
-from include.quarry.routing.promotion import promote
-from include.quarry.routing.resident import ResidentIndexes
+from include.quarry.routing.promotion import promote, refuse, roll_back, shadow
+from include.quarry.routing.resident import Resident, ResidentIndexes
 from include.quarry.settings import Settings
 from tests.unit.routing.corpus import SPEC, Corpus, HashEncoder
 
@@ -36,8 +37,8 @@ def make_live(corpus: Corpus, settings: Settings, version_id: str = "v1") -> Non
 
 
 async def found(residents: ResidentIndexes, query: str, tenant: str = "default") -> list[str]:
-    retriever = residents.find("main") or residents.load("main")
-    retrieval = await retriever.retrieve(query, top_k=5, scope=Scope(tenant))
+    resident = residents.find("main") or residents.load("main")
+    retrieval = await resident.live.retrieve(query, top_k=5, scope=Scope(tenant))
     return [hit.chunk.key.doc_id for hit in retrieval.hits]
 
 
@@ -104,19 +105,74 @@ async def test_tenants_do_not_see_each_other(
     assert await found(residents, "granite", tenant="green") == []
 
 
-async def test_a_promotion_swaps_the_version_and_a_retriever_already_taken_stays_usable(
+async def until_held(residents: ResidentIndexes, *versions: str) -> Resident:
+    """Wait until exactly these versions are loaded, the first of them live."""
+    tick = threading.Event()
+    for _ in range(int(_PATIENCE_S / 0.02)):
+        resident = residents.load("main")
+        if set(resident.versions) == set(versions) and resident.route.live_version == versions[0]:
+            return resident
+        tick.wait(0.02)
+    pytest.fail(f"{sorted(resident.versions)} are held with {resident.route}, not {versions}, after {_PATIENCE_S} s")
+
+
+async def test_a_promotion_swaps_the_version_and_a_resident_already_taken_stays_usable(
     residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings
 ) -> None:
     corpus.put("a", "Granite.")
     make_live(corpus, routing_settings)
-    taken = residents.load("main").serving
-    assert taken is not None
+    taken = residents.load("main")
     make_live(corpus, routing_settings, "v2")
-    tick = threading.Event()
-    while (serving := residents.load("main").serving) is not None and serving.index.version != "v2":
-        assert not tick.wait(0.02)
-    vector = await HashEncoder().encode("granite")
-    hits = taken.index.search(
-        "granite", Vectors(taken.encoder.spec.fingerprint, vector.reshape(1, -1)), 1, Scope("default")
-    )
-    assert [hit.chunk.key.doc_id for hit in hits] == ["a"]
+    await until_held(residents, "v2", "v1")
+    retrieval = await taken.live.retrieve("granite", top_k=1, scope=Scope("default"))
+    assert (retrieval.index_version, len(retrieval.hits)) == ("v1", 1)
+
+
+async def test_the_version_before_follows_the_log_so_that_a_rollback_loses_nothing(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings
+) -> None:
+    corpus.put("a", "Granite.")
+    make_live(corpus, routing_settings)
+    residents.load("main")
+    make_live(corpus, routing_settings, "v2")
+    await until_held(residents, "v2", "v1")
+    corpus.put("b", "Basalt.")
+    corpus.delete("a")
+    corpus.embed()
+    await until(residents, "basalt", ["b"])
+    roll_back("main", "a test", routing_settings)
+    resident = await until_held(residents, "v1", "v2")
+    assert await found(residents, "granite") == ["b"]
+    assert resident.live.index.watermark == 3
+
+
+async def test_a_candidate_is_held_and_followed_until_it_is_refused(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings
+) -> None:
+    corpus.put("a", "Granite.")
+    make_live(corpus, routing_settings)
+    residents.load("main")
+    build_version("v2", "main", SPEC, routing_settings)
+    shadow("v2", 1.0, routing_settings)
+    resident = await until_held(residents, "v1", "v2")
+    scratch = resident.versions["v2"].scratch
+    refuse("v2", "a test", routing_settings)
+    await until_held(residents, "v1")
+    assert not scratch.exists()
+
+
+async def test_a_candidate_that_cannot_be_loaded_leaves_the_live_version_answering(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings
+) -> None:
+    corpus.put("a", "Granite.")
+    make_live(corpus, routing_settings)
+    residents.load("main")
+    build_version("v2", "main", SPEC, routing_settings)
+    with corpus.database.read() as connection:
+        snapshot = Path(find_version(connection, "v2").snapshot)
+    (snapshot / "passages" / "passages.jsonl").write_bytes(b"damaged")
+    promote("v2", routing_settings)
+    corpus.put("b", "Basalt.")
+    corpus.embed()
+    await until(residents, "basalt", ["b", "a"])
+    assert residents.load("main").route.live_version == "v1"
