@@ -37,7 +37,8 @@ _NAMESPACE = "tenant."
 _FIELD = "field:"
 _RECORDS = 1000
 _REQUEST_BYTES = 2_000_000
-_BYTES_A_NUMBER = 12
+_ANSWER_BYTES = 4_000_000
+_BYTES_A_NUMBER = 22
 _BYTES_OF_METADATA = 1500
 _ID_CHARACTERS = 512
 _CREATION_S = 300
@@ -83,13 +84,13 @@ class PineconeServer:
 class PineconeCollection:
     """See `Collection`."""
 
-    most = 1000  # more would pass what one answer may weigh, since vectors come back
-
     def __init__(self, server: PineconeServer, name: str, dimensions: int, index: Any) -> None:
         self.name = name
         self._server = server
         self._dimensions = dimensions
         self._index = index
+        self._record_bytes = dimensions * _BYTES_A_NUMBER + _BYTES_OF_METADATA
+        self.most = min(_RECORDS, _ANSWER_BYTES // self._record_bytes)  # vectors come back with the answer
 
     @classmethod
     def create(cls, server: PineconeServer, name: str, fingerprint: str, dimensions: int) -> Self:
@@ -194,7 +195,7 @@ class PineconeCollection:
 
     def _requests(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         """As many rows as one request takes; a document is divided only when it is larger than that."""
-        most = max(1, min(_RECORDS, _REQUEST_BYTES // (self._dimensions * _BYTES_A_NUMBER + _BYTES_OF_METADATA)))
+        most = max(1, min(_RECORDS, _REQUEST_BYTES // self._record_bytes))
         documents: defaultdict[Document, list[Row]] = defaultdict(list)
         for row in rows:
             documents[row.document].append(row)
