@@ -6,13 +6,13 @@ import pytest
 
 from include.quarry.stores.milvus import MilvusServer
 from include.quarry.stores.pinecone import PineconeServer
-from tests.servers.milvus_lite import milvus_lite
+from tests.servers.milvus import milvus
 from tests.servers.pinecone import KEY, fake_pinecone
 
 
 @pytest.fixture(scope="session")
 def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
-    with milvus_lite(tmp_path_factory.mktemp("milvus")) as url:
+    with milvus(tmp_path_factory.mktemp("milvus")) as url:
         yield MilvusServer(url, timeout_s=30)
 
 

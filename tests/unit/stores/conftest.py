@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers.milvus_lite import milvus_lite
+from tests.servers.milvus import milvus
 from tests.servers.pinecone import Fake, fake_pinecone
 
 
 @pytest.fixture(scope="session")
 def milvus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with milvus_lite(tmp_path_factory.mktemp("milvus")) as url:
+    with milvus(tmp_path_factory.mktemp("milvus")) as url:
         yield url
 
 

@@ -1,5 +1,8 @@
-"""A Milvus server for tests and benchmarks: milvus-lite in a process of its own, on the loopback."""
+"""The Milvus server of tests and benchmarks: the one that QUARRY_TEST_MILVUS_URL names, or milvus-lite in a process of
+its own on the loopback.
+"""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +15,11 @@ from tests.conftest import free_port
 
 
 @contextmanager
-def milvus_lite(folder: Path) -> Iterator[str]:
-    """The URL of a server with its data in `folder`, ready to be asked."""
+def milvus(folder: Path) -> Iterator[str]:
+    """The URL of a server that is ready to be asked; its data, when it is ours, lies in `folder`."""
+    if url := os.environ.get("QUARRY_TEST_MILVUS_URL"):
+        yield url
+        return
     port = free_port()
     command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", folder / "data", "--host", "127.0.0.1"]
     with (folder / "log").open("w") as log:
