@@ -12,8 +12,8 @@ not hold exactly what the log says fails the check, and the live version keeps a
 from hashlib import sha256
 from typing import Any
 
-from airflow.sdk import Param, task
-from quarry_dag import LAKE, name_param, quarry_dag
+from airflow.sdk import task
+from quarry_dag import LAKE, name_param, quarry_dag, spec_param
 from ray_job_operator import RayJobOperator
 
 from include.quarry.settings import load_settings
@@ -35,7 +35,7 @@ with quarry_dag(
     tags=["index", "ray"],
     params={
         "corpus": name_param("main", "Corpus to index"),
-        "spec": Param("default", type="string", minLength=1, description="Index spec: a name, or its JSON"),
+        "spec": spec_param(),
     },
     filters={"digest": digest},
 ) as dag:

@@ -9,6 +9,8 @@ from typing import Any
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param
 from failure_notice import notify_failure
 
+from include.quarry.index_specs import index_spec_names
+
 CATALOG = Asset("quarry://catalog/main")
 LAKE = Asset("quarry://lake/main")
 
@@ -61,3 +63,14 @@ def at(cron: str) -> CronTriggerTimetable:
 def name_param(default: str, description: str) -> Param:
     """A parameter that names something: small letters, digits, dot, dash and underscore."""
     return Param(default, type="string", pattern=_NAME, description=description)
+
+
+def spec_param() -> Param:
+    """A parameter that names an index spec: Airflow offers the names there are, and takes JSON too."""
+    return Param(
+        "default",
+        type="string",
+        minLength=1,
+        examples=index_spec_names(),
+        description="Index spec: a file of include/index_specs, or a JSON object with what differs from the default",
+    )

@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from include.quarry.specs import Dtype, EmbeddingSpec, IndexSpec
+from include.quarry.index_specs import read_index_spec
+from include.quarry.specs import Dtype, IndexSpec
 
 
 class Settings(BaseSettings):
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
     )
 
     embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field("auto", description="CUDA if any")
-    embedding_dtype: Dtype = Field("bf16", description="precision of the default embedding spec")
+    embedding_dtype: Dtype = Field("bf16", description="precision where an index spec names none")
     embedding_threads: int = Field(2, ge=1, le=256, description="threads of one embedding engine")
 
     max_document_bytes: int = Field(20_000_000, ge=1, description="largest document accepted, in bytes")
@@ -71,10 +72,11 @@ class Settings(BaseSettings):
     generation_threads: int = Field(2, ge=1, le=256, description="threads of one model; never above the cores")
 
     def index_spec(self, choice: str = "default") -> IndexSpec:
-        """The index spec that a parameter names: `default`, or a JSON document (see `IndexSpec.from_json`)."""
-        if choice == "default":
-            return IndexSpec(embedding=EmbeddingSpec(dtype=self.embedding_dtype))
-        return IndexSpec.from_json(choice)
+        """The index spec that a parameter names: a file of `include/index_specs`, or a JSON object of its parts.
+
+        One that leaves the precision open takes `embedding_dtype`. Raises `Misconfigured`.
+        """
+        return read_index_spec(choice, dtype=self.embedding_dtype)
 
     @property
     def catalog_url(self) -> str:

@@ -2,27 +2,39 @@
 
 An index spec is a chunker, an embedding space, a vector store and a lexical index. The same fingerprint means the same
 chunks and interchangeable vectors; a changed field means another fingerprint, and so another index version.
+
+What people write goes through `IndexSpec.from_fields`, which checks it; what the catalog holds comes back through
+`from_json`, which does not, so that a rule made stricter never makes an old version unreadable.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from include.quarry.errors import Misconfigured
 
 Dtype = Literal["fp32", "bf16", "int8"]
-FaissKind = Literal["auto", "flat", "hnsw", "ivf"]
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
+_CLOSED = ConfigDict(extra="forbid")
+_SPECIAL_TOKENS = 2  # a model puts one before and one after each text
+FaissKind = Literal["auto", "flat", "hnsw", "ivf", "sq8"]
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkerSpec:
     """How documents are cut. Sizes count the embedding model's own tokens, headings included."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+
     name: Literal["structure"] = "structure"
-    max_tokens: int = 254
-    min_tokens: int = 32
-    tokenizer: str = "all-MiniLM-L6-v2"
+    max_tokens: Annotated[int, Field(strict=True, ge=16, le=8192)] = 254
+    min_tokens: Annotated[int, Field(strict=True, ge=0, le=4096)] = 32
+    tokenizer: Text = "all-MiniLM-L6-v2"
 
     @property
     def fingerprint(self) -> str:
@@ -36,12 +48,14 @@ class EmbeddingSpec:
     The engine is no part of it: engines must agree on a spec (cosine >= .999), and a contract test holds them to it.
     """
 
-    model: str = "all-MiniLM-L6-v2"
-    revision: str = "53aa5117"
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+
+    model: Text = "all-MiniLM-L6-v2"
+    revision: Text = "53aa5117"
     dtype: Dtype = "bf16"
     pooling: Literal["mean"] = "mean"
-    max_tokens: int = 256
-    dimensions: int = 384
+    max_tokens: Annotated[int, Field(strict=True, ge=8, le=8192)] = 256
+    dimensions: Annotated[int, Field(strict=True, ge=1, le=8192)] = 384
 
     @property
     def fingerprint(self) -> str:
@@ -52,6 +66,8 @@ class EmbeddingSpec:
 class StoreSpec:
     """Which vector store, and how it searches: `auto` is exact while small and a graph when large."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+
     adapter: Literal["faiss"] = "faiss"
     kind: FaissKind = "auto"
 
@@ -60,6 +76,8 @@ class StoreSpec:
 class LexicalSpec:
     """Which word index, and the language its stemmer and stop words belong to."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+
     adapter: Literal["tantivy"] = "tantivy"
     language: Literal["en"] = "en"
 
@@ -67,6 +85,8 @@ class LexicalSpec:
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
     """Everything that decides what an index version holds and how it answers."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     chunker: ChunkerSpec = field(default_factory=ChunkerSpec)
     embedding: EmbeddingSpec = field(default_factory=EmbeddingSpec)
@@ -85,15 +105,68 @@ class IndexSpec:
     def from_json(cls, document: str) -> "IndexSpec":
         """The inverse of `to_json`; absent parts take their defaults. Raises `Misconfigured` on an unknown field."""
         parts: dict[str, Any] = json.loads(document)
-        kinds = {"chunker": ChunkerSpec, "embedding": EmbeddingSpec, "store": StoreSpec, "lexical": LexicalSpec}
-        if unknown := set(parts) - set(kinds):
-            raise Misconfigured(f"index spec has unknown parts {sorted(unknown)}; allowed are {sorted(kinds)}")
+        if unknown := set(parts) - set(_PARTS):
+            raise Misconfigured(f"index spec has unknown parts {sorted(unknown)}; allowed are {sorted(_PARTS)}")
         try:
-            return cls(**{name: kinds[name](**values) for name, values in parts.items()})
+            return cls(**{name: _PARTS[name](**values) for name, values in parts.items()})
         except TypeError as error:
             raise Misconfigured(
                 f"index spec {document}: {error}; see include/quarry/specs.py for the fields"
             ) from error
+
+    @classmethod
+    def from_fields(cls, document: object, source: str) -> "IndexSpec":
+        """What a person wrote, absent parts and fields taking their defaults.
+
+        Raises `Misconfigured` with `source`, each field that is wrong, and what is allowed there.
+        """
+        try:
+            spec = _checker().validate_python(document)
+        except ValidationError as error:
+            wrong = [_complaint(found) for found in error.errors()]
+        else:
+            wrong = list(_misfits(spec))
+        if wrong:
+            raise Misconfigured(f"{source}: {'; '.join(wrong)}")
+        return spec
+
+
+@cache
+def _checker() -> TypeAdapter[IndexSpec]:
+    return TypeAdapter(IndexSpec)
+
+
+def _complaint(found: Any) -> str:
+    """`store.kind is 'tree': input should be …` for one error of the checker."""
+    *part, last = map(str, found["loc"]) if found["loc"] else ("index spec",)
+    name = ".".join([*part, last])
+    if found["type"] == "unexpected_keyword_argument":
+        owner: Any = _PARTS[part[0]] if part else IndexSpec
+        return f"{name} is unknown; {'.'.join(part) or 'an index spec'} has {', '.join(f.name for f in fields(owner))}"
+    if found["type"].startswith("dataclass"):
+        return f"{name} is {found['input']!r}; it must be a mapping of fields to values"
+    message = found["msg"]
+    return f"{name} is {found['input']!r}; {message[0].lower()}{message[1:]}"
+
+
+def _misfits(spec: IndexSpec) -> Iterator[str]:
+    """Fields that are right by themselves and wrong together."""
+    chunker, model_reads = spec.chunker, spec.embedding.max_tokens - _SPECIAL_TOKENS
+    if chunker.min_tokens > chunker.max_tokens // 2:
+        yield f"chunker.min_tokens is {chunker.min_tokens}; at most half of chunker.max_tokens {chunker.max_tokens}"
+    if chunker.max_tokens > model_reads:
+        yield (
+            f"chunker.max_tokens is {chunker.max_tokens}; the model reads {model_reads} (embedding.max_tokens less "
+            f"{_SPECIAL_TOKENS}) and would not see the rest of a chunk"
+        )
+
+
+_PARTS: dict[str, Any] = {
+    "chunker": ChunkerSpec,
+    "embedding": EmbeddingSpec,
+    "store": StoreSpec,
+    "lexical": LexicalSpec,
+}
 
 
 def _fingerprint(spec: Any) -> str:

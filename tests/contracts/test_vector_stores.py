@@ -72,6 +72,7 @@ ADAPTERS: dict[str, Callable[[pytest.FixtureRequest], Adapter]] = {
     "faiss-flat": lambda _: faiss("flat"),
     "faiss-hnsw": lambda _: faiss("hnsw", ANN),
     "faiss-ivf": lambda _: faiss("ivf", ANN),
+    "faiss-sq8": lambda _: faiss("sq8", ANN),
     "milvus-flat": in_milvus("flat"),
     "milvus-hnsw": in_milvus("hnsw"),
     "pinecone": in_pinecone,

@@ -1,7 +1,8 @@
-"""FAISS structures for parts too large to scan: a graph (HNSW) or inverted lists (IVF) over one-byte codes.
+"""FAISS structures for parts too large to scan: a graph (HNSW), inverted lists (IVF) or nothing but the codes (SQ8),
+a byte a dimension in each.
 
 They only propose candidates; the caller scores those again on the full vectors. So the codes may be coarse, which
-keeps a million vectors of 384 dimensions at about 0.7 GB (HNSW) or 0.4 GB (IVF) instead of 1.8 GB.
+keeps a million vectors of 384 dimensions at about 0.7 GB (HNSW) or 0.4 GB (IVF, SQ8) instead of 1.8 GB.
 """
 
 from dataclasses import dataclass
@@ -49,8 +50,8 @@ def build(kind: FaissKind, vectors: Float32, limits: Limits) -> Any | None:
     if kind == "flat" or not count:
         return None
     lists = max(1, min(round(4 * sqrt(count)), count // 39))
-    recipe = f"HNSW{_LINKS}_SQ8" if kind == "hnsw" else f"IVF{lists},SQ8"
-    index = faiss.index_factory(dimensions, recipe, faiss.METRIC_INNER_PRODUCT)
+    recipes = {"hnsw": f"HNSW{_LINKS}_SQ8", "ivf": f"IVF{lists},SQ8", "sq8": "SQ8"}
+    index = faiss.index_factory(dimensions, recipes[kind], faiss.METRIC_INNER_PRODUCT)
     if kind == "hnsw":
         index.hnsw.efConstruction = _BUILD_BREADTH
     index.train(_sample(vectors, max(_TRAINING_ROWS * lists, _BLOCK)))
@@ -67,6 +68,8 @@ def candidates(index: Any, query: Float32, k: int, mask: Mask | None, selected: 
     if isinstance(index, faiss.IndexIVF):
         probes = min(index.nlist, ceil(widening * max(8, index.nlist / _PROBED_SHARE)))
         parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probes)
+    elif isinstance(index, faiss.IndexScalarQuantizer):
+        parameters = faiss.SearchParameters(sel=selector)
     else:
         breadth = min(index.ntotal, ceil(widening * max(_SEARCH_BREADTH, wanted)))
         parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=breadth)
