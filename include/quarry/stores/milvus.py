@@ -28,6 +28,8 @@ from include.quarry.stores.updates import score
 _FINGERPRINT = "quarry.fingerprint"
 _NO_SUCH_COLLECTION = 100
 _PAGE = 8192
+_REQUEST_BYTES = 16_000_000  # a server takes four times that
+_BYTES_BESIDES = 1500
 _HELD = ["id", "tenant", "document", "seq", "ordinal", "chunk_id", "doc_version"]
 _FOUND = ["tenant", "document", "seq", "chunk_id", "vector"]
 _INDEXES: dict[str, tuple[str, dict[str, int]]] = {
@@ -98,6 +100,7 @@ class MilvusCollection:
                     num_shards=1,  # the rows of one insert become visible together
                     timeout=timeout_s,
                 )
+            if not client.list_indexes(name, timeout=timeout_s):  # a creation may have ended half way
                 index_type, parameters = _INDEXES[kind]
                 index = client.prepare_index_params()
                 index.add_index("vector", index_type=index_type, metric_type="IP", params=parameters)
@@ -139,15 +142,17 @@ class MilvusCollection:
             }
             for row in rows
         ]
-        with self._server.speaking(f"insert into collection {self.name!r}"):
-            self._server.client.insert(self.name, records, timeout=self._server.timeout_s)
+        most = max(1, _REQUEST_BYTES // (4 * self._dimensions + _BYTES_BESIDES))
+        for start in range(0, len(records), most):
+            with self._server.speaking(f"insert into collection {self.name!r}"):
+                self._server.client.insert(self.name, records[start : start + most], timeout=self._server.timeout_s)
 
     def delete(self, rows: Sequence[Held]) -> None:
         with self._server.speaking(f"delete rows of collection {self.name!r}"):
             self._server.client.delete(self.name, ids=[row.row_id for row in rows], timeout=self._server.timeout_s)
 
     def held(self, documents: Sequence[Document] | None = None) -> Iterator[Held]:
-        for record in self._records(_ALL if documents is None else _among(documents)):
+        for record in self._pages(_ALL) if documents is None else self._few(_among(documents)):
             row_id, tenant, document, seq, ordinal, chunk_id, doc_version = (record[name] for name in _HELD)
             yield Held(row_id, Document(tenant, document), seq, ordinal, chunk_id, doc_version)
 
@@ -167,21 +172,9 @@ class MilvusCollection:
         candidates = [[_candidate(hit["entity"]) for hit in hits] for hits in found]
         if self._kind == "flat" or min(map(len, candidates)) >= limit:
             return candidates
-        matching = self._matching(scope)
+        # a graph gives up early under a filter that lets little through: then read all that matches
+        matching = [_candidate(record) for record in self._query(_inside(scope), _FOUND, _FEW)]
         return candidates if len(matching) == _FEW else [_nearest(matching, query, limit) for query in queries]
-
-    def _matching(self, scope: Scope) -> list[Candidate]:
-        """What is inside the scope, `_FEW` at most: a graph gives up early under a filter that lets little through."""
-        with self._server.speaking(f"query collection {self.name!r}"):
-            records = self._server.client.query(
-                self.name,
-                filter=_inside(scope),
-                output_fields=_FOUND,
-                limit=_FEW,
-                consistency_level="Session",
-                timeout=self._server.timeout_s,
-            )
-        return [_candidate(record) for record in records]
 
     def flush(self) -> None:
         with self._server.speaking(f"flush collection {self.name!r}"):
@@ -204,14 +197,19 @@ class MilvusCollection:
             except MilvusException:
                 client.create_alias(self.name, alias, timeout=timeout_s)
 
-    def _records(self, expression: str) -> Iterator[dict[str, Any]]:
+    def _few(self, expression: str) -> Iterator[dict[str, Any]]:
+        """What one request returns; where that may not be all, page by page."""
+        records = self._query(expression, _HELD, _PAGE)
+        yield from records if len(records) < _PAGE else self._pages(expression)
+
+    def _pages(self, expression: str) -> Iterator[dict[str, Any]]:
+        """As of one moment, after all that was written before."""
         with self._server.speaking(f"read collection {self.name!r}"):
             pages = self._server.client.query_iterator(
                 self.name,
                 batch_size=_PAGE,
                 filter=expression,
                 output_fields=_HELD,
-                consistency_level="Session",
                 timeout=self._server.timeout_s,
             )
             try:
@@ -219,6 +217,18 @@ class MilvusCollection:
                     yield from records
             finally:
                 pages.close()
+
+    def _query(self, expression: str, names: list[str], limit: int) -> list[dict[str, Any]]:
+        with self._server.speaking(f"query collection {self.name!r}"):
+            records: list[dict[str, Any]] = self._server.client.query(
+                self.name,
+                filter=expression,
+                output_fields=names,
+                limit=limit,
+                consistency_level="Session",
+                timeout=self._server.timeout_s,
+            )
+        return records
 
 
 def new_store(spec: StoreSpec, fingerprint: str, dimensions: int, *, server: MilvusServer, version: str) -> RemoteStore:
