@@ -61,10 +61,21 @@ def news(connection: sa.Connection, follow: Follow) -> tuple[int, int]:
 
 
 def expected_contents(connection: sa.Connection, follow: Follow) -> list[tuple[str, int]]:
-    """Every (chunk_id, doc_version) that an index at the head of the log must hold, and nothing else."""
-    of_corpus = sa.and_(chunks.c.corpus == follow.corpus, chunks.c.chunker == follow.chunker)
-    query = sa.select(chunks.c.chunk_id, chunks.c.doc_version).where(of_corpus)
-    return [(row.chunk_id, row.doc_version) for row in connection.execute(query)]
+    """Every (chunk_id, doc_version) that an index at the head of the log must hold, and nothing else.
+
+    Documents that wait for vectors are left out: see `waiting_documents`.
+    """
+    c, waiting = chunks.c, waiting_documents(connection, follow)
+    query = sa.select(c.chunk_id, c.doc_version, c.corpus, c.tenant, c.doc_id)
+    rows = connection.execute(query.where(c.corpus == follow.corpus, c.chunker == follow.chunker))
+    return [(row.chunk_id, row.doc_version) for row in rows if _key(row) not in waiting]
+
+
+def waiting_documents(connection: sa.Connection, follow: Follow) -> set[DocumentKey]:
+    """The documents whose present version no index can hold yet, for want of a cut or of vectors."""
+    d = documents.c
+    query = sa.select(d.corpus, d.tenant, d.doc_id).where(d.corpus == follow.corpus, _is_waiting(follow))
+    return {_key(row) for row in connection.execute(query)}
 
 
 def _is_waiting(follow: Follow) -> sa.ColumnElement[bool]:

@@ -9,7 +9,7 @@ from typing import Self
 from include.quarry.errors import ForeignVectors, IncompleteIndex
 from include.quarry.lexical.protocol import LexicalIndex
 from include.quarry.lexical.tantivy import TantivyIndex
-from include.quarry.records import DocumentKey, DocumentUpdate, Hit, Scope, Vectors
+from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Hit, Scope, Vectors
 from include.quarry.retrieval.digest import digest
 from include.quarry.retrieval.fusion import reciprocal_rank_fusion
 from include.quarry.retrieval.passages import PassageTable
@@ -125,6 +125,10 @@ class Index:
             lists = {"dense": [hit.chunk_id for hit in dense], "lexical": [hit.chunk_id for hit in lexical]}
             found.append(self._readable(lists, k))
         return found
+
+    def chunks(self, chunk_ids: Sequence[str]) -> list[Chunk]:
+        """The chunks that are held, of those asked for, in that order."""
+        return self._passages.get(chunk_ids)
 
     def contents(self) -> Iterator[tuple[str, int]]:
         """Every (chunk_id, doc_version) held. Raises `IncompleteIndex` when the three do not hold the same."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.log import head
 from include.quarry.catalog.updates import Follow, news, read_stretch
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, DocumentUpdate, Vectors
@@ -47,11 +48,16 @@ class Follower:
         return stretch.waiting
 
     def catch_up(self, patience_s: float) -> int:
-        """Step until no document waits for vectors, for `patience_s` at most; gives how many still do."""
+        """Step until all that was accepted before this call is applied, for `patience_s` at most; 0 when it is.
+
+        Else it gives how many documents still wait for vectors. A corpus that never rests is caught up with too.
+        """
         pause, deadline = threading.Event(), time.monotonic() + patience_s
-        while (waiting := self.step()) and time.monotonic() < deadline:
+        with self._database.read() as connection:
+            goal = head(connection, self._follow.corpus)
+        while (waiting := self.step()) and self._index.watermark < goal and time.monotonic() < deadline:
             pause.wait(_LOOK_AGAIN_S)
-        return waiting
+        return waiting if self._index.watermark < goal else 0
 
     def _with_vectors(self, updates: Sequence[DocumentUpdate]) -> list[DocumentUpdate]:
         hashes = [chunk.text_hash for update in updates for chunk in update.chunks]

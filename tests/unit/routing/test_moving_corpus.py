@@ -102,7 +102,27 @@ def test_a_change_made_between_following_and_comparing_is_no_difference(
 
     monkeypatch.setattr(Follower, "catch_up", then_comes_a_change)
     proof = check_completeness("v1", routing_settings, patience_s=0)
-    assert (proof["watermark"], proof["chunks"]) == (2, 2)
+    assert (proof["watermark"], proof["chunks"], proof["waiting"]) == (2, 2, 0)
+
+
+def test_a_change_that_still_waits_for_its_vectors_does_not_hold_the_proof_up(
+    corpus: Corpus, routing_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.put("a", "Granite is hard.")
+    corpus.put("b", "Chalk is soft.")
+    corpus.embed()
+    build_version("v1", "main", SPEC, routing_settings, patience_s=0)
+    catch_up = Follower.catch_up
+
+    def then_comes_a_change(follower: Follower, patience_s: float) -> int:
+        waiting = catch_up(follower, patience_s)
+        corpus.put("b", "Chalk is very soft.")
+        return waiting
+
+    monkeypatch.setattr(Follower, "catch_up", then_comes_a_change)
+    proof = check_completeness("v1", routing_settings, patience_s=0)
+    assert (proof["watermark"], proof["chunks"], proof["waiting"]) == (2, 1, 1)
+    assert proof["digest"] == proof["log_digest"]
 
 
 def test_a_candidate_that_lost_one_chunk_of_many_is_refused_while_the_corpus_never_rests(
