@@ -156,9 +156,9 @@ def _growing(base: Embedded, topics: int = 8) -> Split:
         dealt = np.array(chance.sample(range(len(names)), len(names)))
         past, rest = dealt[:REFERENCE], dealt[REFERENCE:]
         more = round(share * WINDOW)
-        big = [topic for topic in range(topics) if np.count_nonzero(topic_of[rest] == topic) >= more]
-        grown = rest[topic_of[rest] == chance.choice(big)][:more]
-        usual = np.setdiff1d(rest, grown, assume_unique=True)[: WINDOW - more]
+        big = [topic for topic in range(topics) if np.count_nonzero(topic_of[rest[WINDOW - more :]] == topic) >= more]
+        usual, others = rest[: WINDOW - more], rest[WINDOW - more :]
+        grown = others[topic_of[others] == chance.choice(big)][:more]
         return part(base, names[past].tolist()), part(base, names[[*usual, *grown]].tolist())
 
     return split

@@ -1,8 +1,8 @@
 """How the content is spread over the historical clusters: the Jensen-Shannon divergence, and PSI for the reader.
 
 Sources: J. Lin, "Divergence measures based on the Shannon entropy", 1991. PSI is the symmetric Kullback-Leibler sum of
-credit scoring, in nats, whose usual bounds 0.1 and 0.25 know nothing of the size of a window; so it decides
-nothing here.
+credit scoring, in nats, whose usual bounds 0.1 and 0.25 know nothing of the size of a window; so it decides nothing
+here. What is tested is the gains alone: a topic that grows adds to few clusters and takes a little from all others.
 """
 
 import numpy as np
@@ -18,11 +18,12 @@ from include.quarry.records import Float32
 
 NAME = "cluster_mass"
 FLOOR = 0.005
+_LEAST_VARIANCE = 1e-3  # a cluster that hardly any document is in must not decide
 
 
 def cluster_mass(reference: Reference, window: Window, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Statistic:
     """The divergence of the two mass distributions over `k` clusters in bits, less what chance alone gives windows of
-    this size. A document has mass one, spread over the clusters of its chunks. Permutation test of the divergence."""
+    this size. A document has mass one, spread over its chunks' clusters. Permutation test of the squared gains."""
     past, present = _masses(reference.unfitted, reference), _masses(window.texts, reference)
     pooled = np.concatenate([past, present])
     labels = deal_labels(len(past), len(present), permutations=permutations, seed=seed)
@@ -33,13 +34,21 @@ def cluster_mass(reference: Reference, window: Window, *, permutations: int = PE
         NAME,
         value=float(divergences[0] - divergences[1:].mean()),
         floor=FLOOR,
-        p_value=p_value(divergences),
+        p_value=p_value(squared_gains(mass_reference, mass_window, pooled.var(axis=0))),
         meaning="Jensen-Shannon divergence of the mass over clusters, in bits above chance",
         details={
             "jensen_shannon": float(divergences[0]),
             "psi": float(stability_index(mass_reference[:1], mass_window[:1], len(present))[0]),
         },
     )
+
+
+def squared_gains(
+    first: NDArray[np.floating], second: NDArray[np.floating], variances: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """The sum over clusters of the squared gain from first to second `[p, k]`, in units of the documents' variance."""
+    gains = np.maximum(second - first, 0)
+    return np.asarray((gains**2 / (variances + _LEAST_VARIANCE)).sum(axis=1), dtype=np.float64)
 
 
 def jensen_shannon(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:

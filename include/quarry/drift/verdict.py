@@ -11,9 +11,10 @@ rejective multiple test procedure", 1979: the chance of any false alarm in a win
 dependence between statistics) and its effect is above its floor, because in a huge window everything is significant.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, Self
 
 from include.quarry.drift.statistic import Statistic
 
@@ -21,8 +22,9 @@ Condition = Literal["none", "watch", "drift"]
 Outcome = Literal["none", "watch", "drift", "model_changed", "insufficient_data"]
 Level = Literal["calm", "significant", "overwhelming", "unjudged"]
 
-ALPHA = 0.05
-ALPHA_OVERWHELMING = 0.02
+ALPHA = 0.03
+"""Below the 5 % of windows that may alarm falsely, so that chance has room there too."""
+ALPHA_OVERWHELMING = 0.01
 CALM_WINDOWS = 2
 
 
@@ -49,6 +51,19 @@ class Verdict:
     statistics: tuple[Statistic, ...]
     adjusted: Mapping[str, float]
     reasons: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """The form in which a verdict is kept and its state carried to the next window."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, document: str) -> Self:
+        """The inverse of `to_json`."""
+        parts = json.loads(document)
+        parts["state"] = State(**parts["state"])
+        parts["statistics"] = tuple(Statistic(**one) for one in parts["statistics"])
+        parts["reasons"] = tuple(parts["reasons"])
+        return cls(**parts)
 
 
 def judge(statistics: Sequence[Statistic], state: State) -> Verdict:

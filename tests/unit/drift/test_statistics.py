@@ -9,7 +9,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import mannwhitneyu
 
 from include.quarry.drift.centroid_distance import centroid_distance
-from include.quarry.drift.cluster_mass import cluster_mass, jensen_shannon, stability_index
+from include.quarry.drift.cluster_mass import cluster_mass, jensen_shannon, squared_gains, stability_index
 from include.quarry.drift.detection import STATISTICS
 from include.quarry.drift.domain_classifier import area_under_curve, domain_classifier, out_of_fold
 from include.quarry.drift.excess import excess_test
@@ -90,6 +90,13 @@ def test_the_divergence_is_jensens_and_shannons(rows) -> None:
     first, second = rows / rows.sum(axis=1, keepdims=True)
     expected = jensenshannon(first, second, base=2) ** 2
     np.testing.assert_allclose(jensen_shannon(first[None], second[None]), np.nan_to_num(expected), atol=1e-9)
+
+
+def test_only_gains_count_each_in_its_own_variance() -> None:
+    before, after = np.array([[0.5, 0.3, 0.2]]), np.array([[0.2, 0.5, 0.3]])
+    found = squared_gains(before, after, np.array([1.0, 0.25, 0.01]))[0]
+    assert found == pytest.approx(0.04 / 0.25 + 0.01 / 0.01, rel=0.1)
+    assert squared_gains(before, before, np.zeros(3))[0] == 0
 
 
 def test_the_stability_index_is_zero_for_equals_and_finite_for_empty_clusters() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.quarry.drift.statistic import Statistic
-from include.quarry.drift.verdict import ALPHA, CALM_WINDOWS, State, adjust, insufficient_data, judge, step
+from include.quarry.drift.verdict import ALPHA, CALM_WINDOWS, State, Verdict, adjust, insufficient_data, judge, step
 
 CALM, SIGNIFICANT, OVERWHELMING, UNJUDGED = "calm", "significant", "overwhelming", "unjudged"
 
@@ -39,7 +39,7 @@ def test_holm_lies_between_the_raw_value_and_bonferroni_and_keeps_the_order(p_va
 
 def test_four_tests_at_the_raw_level_are_no_alarm() -> None:
     assert judge(statistics(0.04, 0.3, 0.5, 0.9), State()).outcome == "none"
-    assert judge(statistics(0.012, 0.3, 0.5, 0.9), State()).outcome == "watch"
+    assert judge(statistics(0.006, 0.3, 0.5, 0.9), State()).outcome == "watch"
     assert judge(statistics(0.002, 0.3, 0.5, 0.9), State()).outcome == "drift"
 
 
@@ -99,3 +99,9 @@ def test_every_alarm_is_explained_with_its_numbers() -> None:
     assert len(verdict.reasons) == 1
     assert "s0 1 (floor 0.5), adjusted p 0.0020" in verdict.reasons[0]
     assert f"{ALPHA:g}" in judge(statistics(0.5), State()).reasons[0]
+
+
+def test_a_verdict_comes_back_from_json_as_it_was() -> None:
+    carried = Statistic("sentinels", 0.0, 1e-3, None, "", {"moved": 0.0})
+    verdict = judge([carried, *statistics(0.012, 0.5)], State("watch", 1))
+    assert Verdict.from_json(verdict.to_json()) == verdict
