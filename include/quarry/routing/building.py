@@ -5,6 +5,7 @@ follows the log like any replica does and writes a snapshot. Building a version 
 """
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from include.quarry.catalog.database import Database
@@ -20,9 +21,15 @@ from include.quarry.specs import IndexSpec
 
 
 def build_version(
-    version_id: str, corpus: str, spec: IndexSpec, settings: Settings, *, patience_s: float = PATIENCE_S
+    version_id: str,
+    corpus: str,
+    spec: IndexSpec,
+    settings: Settings,
+    *,
+    patience_s: float = PATIENCE_S,
+    applied: Callable[[int], None] | None = None,
 ) -> dict[str, str | int]:
-    """Build a version, or bring it up to date.
+    """Build a version, or bring it up to date; `applied` is told how many documents each batch had.
 
     Raises `IncompleteIndex` when chunks still wait for their vectors after `patience_s`: uploads get theirs meanwhile.
     """
@@ -32,7 +39,7 @@ def build_version(
     cut = cut_again(database, corpus, make_chunker(spec.chunker))
     with tempfile.TemporaryDirectory() as scratch:
         index = _open(version, Path(scratch))
-        follower = Follower(database, VectorLake(database, settings.lake_uri), index, corpus)
+        follower = Follower(database, VectorLake(database, settings.lake_uri), index, corpus, applied=applied)
         if waiting := follower.catch_up(patience_s):
             raise IncompleteIndex(f"{waiting} documents of {corpus!r} wait for vectors; run embed_corpus first")
         chunk_count = sum(1 for _ in index.contents())

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
@@ -19,13 +19,25 @@ PATIENCE_S = 60.0
 
 
 class Follower:
-    """Applies what the log has and the index has not. Call `step` from one thread."""
+    """Applies what the log has and the index has not. Call `step` from one thread.
 
-    def __init__(self, database: Database, lake: VectorLake, index: Index, corpus: str) -> None:
+    `applied` is told after each batch how many documents it had.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        lake: VectorLake,
+        index: Index,
+        corpus: str,
+        *,
+        applied: Callable[[int], None] | None = None,
+    ) -> None:
         self._database = database
         self._lake = lake
         self._index = index
         self._follow = Follow(corpus, index.spec.chunker.fingerprint, index.spec.embedding.fingerprint)
+        self._applied = applied
         self._waiting = 0
         self._seen: tuple[int, int] | None = None
         self._ahead: set[tuple[DocumentKey, int]] = set()  # applied while an earlier document still waited for vectors
@@ -41,6 +53,8 @@ class Follower:
         for start in range(0, len(updates), _UPDATES_PER_BATCH):
             batch = self._with_vectors(updates[start : start + _UPDATES_PER_BATCH])
             self._index.apply(batch, self._index.watermark)
+            if self._applied:
+                self._applied(len(batch))
         self._index.apply([], stretch.watermark)
         applied = {(update.key, update.seq) for update in updates}
         self._ahead = {mark for mark in self._ahead | applied if mark[1] > stretch.watermark}
