@@ -8,7 +8,8 @@
     ├── NotFound                no such corpus, document, version or suite             -> HTTP 404
     ├── Conflict                the state does not allow it now                        -> HTTP 409
     │   ├── ForeignVectors      vectors of another embedding spec were offered
-    │   └── IncompleteIndex     an index does not hold what the log says it must
+    │   ├── IncompleteIndex     an index does not hold what the log says it must
+    │   └── Refused             a candidate was tried and is not good enough
     ├── Unavailable             a part is not ready; try again later                   -> HTTP 503 + Retry-After
     └── Misconfigured           a setting or a spec is wrong; the operator must mend it
 
@@ -74,6 +75,12 @@ class IncompleteIndex(Conflict):
     """An index does not hold exactly what the log says it must hold."""
 
     title = "Incomplete index"
+
+
+class Refused(Conflict):
+    """A candidate version was tried and is not good enough to go on."""
+
+    title = "Candidate refused"
 
 
 class Unavailable(QuarryError):

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     version_retention_s: float = Field(
         604_800, ge=0, description="how long a version that no longer answers can be gone back to, in seconds"
     )
+    trial_patience_s: float = Field(
+        600, gt=0, description="how long enough queries for a verdict on a candidate may take, in seconds"
+    )
     bulk_grace_s: float = Field(900, ge=0, description="seconds a bulk change waits for its backfill")
 
     fast_model: str = Field("smollm2-135m", description="model of the fast tier: a packaged name or a GGUF file")

@@ -1,0 +1,81 @@
+"""Trying a candidate by degrees: in shadow, then as the canary of a growing share, until a verdict is possible."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.observations import read_observations
+from include.quarry.catalog.routes import find_route, put_in_canary, put_in_shadow
+from include.quarry.catalog.versions import IndexVersion, find_version
+from include.quarry.errors import Refused, Unavailable
+from include.quarry.routing.probes import ask, sample_probes
+from include.quarry.routing.promotion import refuse
+from include.quarry.routing.trial import Limits, Trial, judge_trial
+from include.quarry.settings import Settings
+
+Role = Literal["shadow", "canary"]
+_PUT = {"shadow": put_in_shadow, "canary": put_in_canary}
+_PROBES = 50
+_LOOK_AGAIN_S = 0.5
+
+
+def try_version(
+    version_id: str, role: Role, share: float, settings: Settings, limits: Limits | None = None
+) -> dict[str, Any]:
+    """Give a candidate a share of the queries and judge what is seen of it; gives the `Trial` as a plain object.
+
+    Live queries count, and probes are asked besides, so that a quiet night decides too. A candidate that fails, or of
+    which too little can be seen within `trial_patience_s`, is taken off its route and fails: then raises `Refused`.
+    Without a live version there is nothing to compare with, and nothing to try.
+    """
+    database = Database(settings.catalog_url)
+    with database.write() as connection:
+        version = find_version(connection, version_id)
+        route = find_route(connection, version.corpus)
+        if route is None or route.live_version == version_id:
+            return {"outcome": "pass", "reasons": [f"corpus {version.corpus!r} has no other live version"]}
+        _PUT[role](connection, version_id, share)
+    try:
+        trial = _observe(database, version, settings, limits or Limits())
+    finally:
+        database.close()
+    if trial.outcome != "pass":
+        reason = f"as {role} with a share of {share:g}: {'; '.join(trial.reasons)}"
+        refuse(version_id, reason, settings)
+        raise Refused(f"index version {version_id!r} is refused {reason}; the live version goes on answering")
+    return asdict(trial)
+
+
+def _observe(database: Database, version: IndexVersion, settings: Settings, limits: Limits) -> Trial:
+    began, deadline = datetime.now(UTC), time.monotonic() + settings.trial_patience_s
+    trial = judge_trial(_seen(database, version, began), limits)
+    pause = threading.Event()
+    for seed in _turns(deadline):
+        with database.read() as connection:
+            probes = sample_probes(connection, version.corpus, _PROBES, seed)
+        with suppress(Unavailable):  # said by the outcome: too little was seen
+            for _ in ask(settings.http_url, version.corpus, probes):
+                pass
+        pause.wait(_LOOK_AGAIN_S)  # replicas write what they saw a few times a second
+        trial = judge_trial(_seen(database, version, began), limits)
+        print(f"{trial.queries} of {limits.min_queries} queries seen, {trial.failures} failed", flush=True)
+        if trial.outcome != "undecided":
+            break
+    return trial
+
+
+def _turns(deadline: float) -> Iterator[int]:
+    seed = time.time_ns()
+    while time.monotonic() < deadline:
+        yield seed
+        seed += 1
+
+
+def _seen(database: Database, version: IndexVersion, since: datetime) -> Any:
+    with database.read() as connection:
+        return read_observations(connection, version.version_id, since)
