@@ -10,10 +10,10 @@ from include.quarry.errors import Conflict, IncompleteIndex
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.digest import digest
 from include.quarry.retrieval.index import Index
+from include.quarry.routing.differences import describe
 from include.quarry.routing.follower import PATIENCE_S, Follower
+from include.quarry.routing.status import lag_of
 from include.quarry.settings import Settings
-
-_EXAMPLES = 3
 
 
 def check_completeness(version_id: str, settings: Settings, *, patience_s: float = PATIENCE_S) -> dict[str, str | int]:
@@ -33,19 +33,27 @@ def check_completeness(version_id: str, settings: Settings, *, patience_s: float
         index = Index.load(Path(version.snapshot), Path(scratch))
         follower = Follower(database, VectorLake(database, settings.lake_uri), index, version.corpus)
         if waiting := follower.catch_up(patience_s):
+            behind = lag_of(database, version.corpus, index.watermark).changes
             raise IncompleteIndex(
-                f"index version {version_id!r} stands at {index.watermark} and cannot reach the head of the log: "
-                f"{waiting} documents wait for vectors; run backfill_embeddings, then check again"
+                f"index version {version_id!r} stands at watermark {index.watermark}, {behind} changes behind the head "
+                f"of the log, and cannot follow: {waiting} documents wait for vectors; run backfill_embeddings, then "
+                "check again"
             )
         with database.read() as snapshot:
             with database.write():  # the rest is little, and nothing changes meanwhile
                 follower.step()
                 on_their_way = waiting_documents(snapshot, follow)  # the snapshot begins with its first query
             expected = set(expected_contents(snapshot, follow))
-        held = set(index.contents())
-        excess = index.chunks([chunk_id for chunk_id, _ in held - expected])
-        held -= {(chunk.chunk_id, chunk.doc_version) for chunk in excess if chunk.key in on_their_way}
-    _compare(version_id, expected, held)
+            held = set(index.contents())
+            excess = index.chunks([chunk_id for chunk_id, _ in held - expected])
+            held -= {(chunk.chunk_id, chunk.doc_version) for chunk in excess if chunk.key in on_their_way}
+            if held != expected:
+                missing = sorted(chunk_id for chunk_id, _ in expected - held)
+                excess = [chunk for chunk in excess if chunk.key not in on_their_way]
+                raise IncompleteIndex(
+                    f"index version {version_id!r} at watermark {index.watermark} differs from the log: "
+                    f"{describe(snapshot, version.corpus, missing, excess)}; it is not promoted; build a new version"
+                )
     database.close()
     return {
         "version": version_id,
@@ -55,12 +63,3 @@ def check_completeness(version_id: str, settings: Settings, *, patience_s: float
         "digest": digest(held),
         "log_digest": digest(expected),
     }
-
-
-def _compare(version_id: str, expected: set[tuple[str, int]], held: set[tuple[str, int]]) -> None:
-    if expected != held:
-        missing, excess = sorted(expected - held), sorted(held - expected)
-        raise IncompleteIndex(
-            f"index version {version_id!r} differs from the log: {len(missing)} chunks missing {missing[:_EXAMPLES]}, "
-            f"{len(excess)} in excess {excess[:_EXAMPLES]}; it is not promoted; build a new version"
-        )

@@ -1,0 +1,95 @@
+"""Audits of a snapshot: what the completeness proof cannot see, since it compares names and not what they stand for.
+
+The passages must say what the log says, and the vectors must be those that the spec's model gives to these passages.
+A store keeps its vectors to itself; but the score of a chunk against its own text, encoded again, is the cosine of the
+stored vector to the new one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import sqlalchemy as sa
+
+from include.quarry.catalog.schema import chunks
+from include.quarry.embedding.protocol import Embedder
+from include.quarry.errors import IncompleteIndex, Misconfigured
+from include.quarry.records import Chunk, DocumentKey, Scope, Vectors
+from include.quarry.retrieval.passages import PassageTable
+from include.quarry.stores.faiss import FaissStore
+from include.quarry.stores.protocol import VectorStore
+
+_BATCH = 500
+_DEPTH = 100
+_EXAMPLES = 3
+_STORES: dict[str, Callable[[Path], VectorStore]] = {"faiss": FaissStore.load}
+
+
+@dataclass(frozen=True, slots=True)
+class VectorAudit:
+    """Cosines of stored vectors to those computed again, by chunk_id; -1 where the chunk was not found at all."""
+
+    cosines: dict[str, float]
+
+    @property
+    def lowest(self) -> float:
+        return min(self.cosines.values(), default=1.0)
+
+
+def load_passages(snapshot: Path) -> PassageTable:
+    """The passages of a version's snapshot."""
+    return PassageTable.load(snapshot / "passages")
+
+
+def load_store(snapshot: Path, adapter: str) -> VectorStore:
+    """The vectors of a version's snapshot. Raises `Misconfigured` where the adapter keeps them elsewhere."""
+    if adapter not in _STORES:
+        raise Misconfigured(f"vectors of store {adapter!r} cannot be audited; allowed are {sorted(_STORES)}")
+    return _STORES[adapter](snapshot / "store")
+
+
+def audit_passages(connection: sa.Connection, passages: PassageTable) -> int:
+    """Compare every passage with the log: its text, and whose it is. Chunks that the log has dropped since are left
+    out. Gives how many were compared; raises `IncompleteIndex` naming those that differ."""
+    compared, differing = 0, []
+    chunk_ids = [chunk_id for chunk_id, _ in passages.contents()]
+    for start in range(0, len(chunk_ids), _BATCH):
+        some = chunk_ids[start : start + _BATCH]
+        expected = _expected(connection, some)
+        held = [chunk for chunk in passages.get(some) if chunk.chunk_id in expected]
+        differing += [chunk.chunk_id for chunk in held if (chunk.key, chunk.text_hash) != expected[chunk.chunk_id]]
+        compared += len(held)
+    if differing:
+        raise IncompleteIndex(
+            f"{len(differing)} of {compared} passages say something else than the log {differing[:_EXAMPLES]}; "
+            "build a new version"
+        )
+    return compared
+
+
+def sample_chunks(passages: PassageTable, count: int, seed: str) -> list[Chunk]:
+    """`count` of the chunks, or all; the same for the same seed."""
+    chunk_ids = sorted({chunk_id for chunk_id, _ in passages.contents()})
+    return passages.get(Random(seed).sample(chunk_ids, min(count, len(chunk_ids))))  # noqa: S311 - not a secret
+
+
+def audit_vectors(store: VectorStore, sample: Sequence[Chunk], embedder: Embedder) -> VectorAudit:
+    """Encode the chunks again and hold the stored vectors against that. `embedder` must be of the index's spec, or the
+    store raises `ForeignVectors`."""
+    encoded = embedder.encode([chunk.passage.embedding_text for chunk in sample])
+    return VectorAudit({chunk.chunk_id: cosine for chunk, cosine in _cosines(store, sample, encoded)})
+
+
+def _cosines(store: VectorStore, sample: Iterable[Chunk], encoded: Vectors) -> Iterator[tuple[Chunk, float]]:
+    for row, chunk in enumerate(sample):
+        vector = Vectors(encoded.fingerprint, encoded.values[row : row + 1])
+        scope = Scope(chunk.key.tenant, {"doc_id": chunk.key.doc_id})
+        found = dict(store.search(vector, _DEPTH, scope)[0])
+        yield chunk, found.get(chunk.chunk_id, -1.0)
+
+
+def _expected(connection: sa.Connection, chunk_ids: Sequence[str]) -> dict[str, tuple[DocumentKey, str]]:
+    c = chunks.c
+    query = sa.select(c.chunk_id, c.corpus, c.tenant, c.doc_id, c.text_hash).where(c.chunk_id.in_(chunk_ids))
+    return {row.chunk_id: (DocumentKey(*row[1:4]), row.text_hash) for row in connection.execute(query)}
