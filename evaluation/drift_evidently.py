@@ -20,6 +20,7 @@ def write_evidently(path: Path, reference: Reference, window: Window, *, seed: i
     import pandas as pd  # noqa: PLC0415
     from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415
     from evidently.metrics import EmbeddingsDrift, ValueDrift  # noqa: PLC0415
+    from evidently.metrics.embeddings import ModelDriftMethod  # noqa: PLC0415
     from sklearn.decomposition import PCA  # noqa: PLC0415
 
     past, present = (
@@ -36,8 +37,7 @@ def write_evidently(path: Path, reference: Reference, window: Window, *, seed: i
     definition = DataDefinition(
         numerical_columns=["distance"], categorical_columns=["cluster"], embeddings={"chunks": names}
     )
-    report = Report(
-        [ValueDrift(column="distance"), ValueDrift(column="cluster"), EmbeddingsDrift(embeddings_name="chunks")]
-    )
+    both_maps = EmbeddingsDrift(embeddings_name="chunks", drift_method=ModelDriftMethod(bootstrap=False))
+    report = Report([ValueDrift(column="distance"), ValueDrift(column="cluster"), both_maps])
     samples = [Dataset.from_pandas(table(texts), data_definition=definition) for texts in (present, past)]
     report.run(*samples).save_html(str(path))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from include.quarry.drift.verdict import ALPHA, ALPHA_OVERWHELMING, Verdict
 
@@ -40,9 +41,8 @@ def draw_trend(history: Sequence[JudgedWindow]) -> Figure:
     for axes, name in zip(panels, names, strict=False):
         _draw_effect(axes, name, history)
     _draw_probabilities(panels[-1], history)
-    for outcome, colour in _COLOURS.items():
-        panels[0].plot([], [], "o", color=colour, label=outcome)
-    figure.legend(loc="outside upper center", ncols=len(_COLOURS), fontsize=8)
+    outcomes = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in _COLOURS.values()]
+    figure.legend(outcomes, list(_COLOURS), loc="outside upper center", ncols=len(_COLOURS), fontsize=8)
     return figure
 
 

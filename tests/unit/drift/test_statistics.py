@@ -94,8 +94,8 @@ def test_the_divergence_is_jensens_and_shannons(rows) -> None:
 
 def test_only_gains_count_each_in_its_own_variance() -> None:
     before, after = np.array([[0.5, 0.3, 0.2]]), np.array([[0.2, 0.5, 0.3]])
-    found = squared_gains(before, after, np.array([1.0, 0.25, 0.01]))[0]
-    assert found == pytest.approx(0.04 / 0.25 + 0.01 / 0.01, rel=0.1)
+    found = squared_gains(before, after, np.array([0.02, 0.25, 0.02]))[0]
+    assert found == pytest.approx(0.04 / 0.25 + 0.01 / 0.02, rel=0.1)
     assert squared_gains(before, before, np.zeros(3))[0] == 0
 
 
