@@ -1,4 +1,4 @@
-"""`python -m include.quarry COMMAND`: the platform's commands. Each lives in a file of `operations`."""
+"""`python -m include.quarry COMMAND`: the platform's commands. Each lives in a file of `operations` or a folder."""
 
 # ruff: noqa: PLC0415 (only the command that runs is imported, so that the long-running ones stay small)
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from include.quarry.errors import QuarryError
 from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.settings import load_settings
+from include.quarry.versions.arguments import add_version_commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +56,10 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
 
             installation.prepare()
             migrate(settings.catalog_url)
+        case "versions":
+            from include.quarry.versions.command import run
+
+            run(options, settings)
         case "run-part":
             from include.quarry.operations.run_part import run_part
 
@@ -80,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--docs", help="a folder of documents; default: what is installed in this environment")
     demo.add_argument("--question", action="append", help="ask this instead of the default questions; repeatable")
     commands.add_parser("migrate", help="bring the catalog to the present schema")
+    add_version_commands(commands.add_parser("versions", help="list, build, promote, roll back index versions"))
     part = commands.add_parser("run-part", help="become one part, in the foreground")
     part.add_argument("part")
     commands.add_parser("keep-serving", help="have Ray Serve run what the configuration says")

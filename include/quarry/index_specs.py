@@ -1,6 +1,8 @@
 """Index specs that have a name: the files `include/index_specs/*.yaml`, each named after what it holds."""
 
 import json
+import reprlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +27,8 @@ def load_index_spec(name: str, *, dtype: Dtype = "bf16", folder: Path = _FOLDER)
     names = index_spec_names(folder)
     if name not in names:
         raise Misconfigured(
-            f"there is no index spec {name!r}; there are {', '.join(names)}, or write a JSON object of its parts"
+            f"there is no index spec {reprlib.repr(name)}; there are {', '.join(names)}, or write a JSON object of "
+            "its parts"
         )
     path = folder / f"{name}.yaml"
     try:
@@ -45,13 +48,17 @@ def read_index_spec(choice: str, *, dtype: Dtype = "bf16") -> IndexSpec:
     try:
         document = json.loads(choice)
     except ValueError as error:
-        raise Misconfigured(f"index spec {choice!r} is not JSON: {error}") from error
+        raise Misconfigured(f"index spec {reprlib.repr(choice)} is not JSON: {error}") from error
     return _checked(document, "index spec", dtype)
 
 
-def named_fingerprints(*, dtype: Dtype = "bf16") -> dict[str, str]:
-    """Fingerprint to name, for people who look at versions. Raises `Misconfigured` as `load_index_spec`."""
-    return {load_index_spec(name, dtype=dtype).fingerprint: name for name in reversed(index_spec_names())}
+def named_fingerprints(*, dtype: Dtype = "bf16", folder: Path = _FOLDER) -> dict[str, str]:
+    """Fingerprint to name, for people who look at versions; a file that is no spec is left out."""
+    named: dict[str, str] = {}
+    for name in index_spec_names(folder):
+        with suppress(Misconfigured):
+            named.setdefault(load_index_spec(name, dtype=dtype, folder=folder).fingerprint, name)
+    return named
 
 
 def _checked(document: object, source: str, dtype: Dtype) -> IndexSpec:

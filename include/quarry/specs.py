@@ -8,6 +8,7 @@ What people write goes through `IndexSpec.from_fields`, which checks it; what th
 """
 
 import json
+import reprlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
@@ -21,6 +22,7 @@ from include.quarry.errors import Misconfigured
 Dtype = Literal["fp32", "bf16", "int8"]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 _CLOSED = ConfigDict(extra="forbid")
+_MOST, _LONGEST = 8, 240  # complaints in one message, characters in one complaint
 _SPECIAL_TOKENS = 2  # a model puts one before and one after each text
 FaissKind = Literal["auto", "flat", "hnsw", "ivf", "sq8"]
 
@@ -127,7 +129,7 @@ class IndexSpec:
         else:
             wrong = list(_misfits(spec))
         if wrong:
-            raise Misconfigured(f"{source}: {'; '.join(wrong)}")
+            raise Misconfigured(f"{source}: {'; '.join(each[:_LONGEST] for each in wrong[:_MOST])}")
         return spec
 
 
@@ -139,14 +141,14 @@ def _checker() -> TypeAdapter[IndexSpec]:
 def _complaint(found: Any) -> str:
     """`store.kind is 'tree': input should be …` for one error of the checker."""
     *part, last = map(str, found["loc"]) if found["loc"] else ("index spec",)
-    name = ".".join([*part, last])
+    name, shown = ".".join([*part, last]), reprlib.repr(found["input"])
     if found["type"] == "unexpected_keyword_argument":
         owner: Any = _PARTS[part[0]] if part else IndexSpec
         return f"{name} is unknown; {'.'.join(part) or 'an index spec'} has {', '.join(f.name for f in fields(owner))}"
     if found["type"].startswith("dataclass"):
-        return f"{name} is {found['input']!r}; it must be a mapping of fields to values"
+        return f"{name} is {shown}; it must be a mapping of fields to values"
     message = found["msg"]
-    return f"{name} is {found['input']!r}; {message[0].lower()}{message[1:]}"
+    return f"{name} is {shown}; {message[0].lower()}{message[1:]}"
 
 
 def _misfits(spec: IndexSpec) -> Iterator[str]:

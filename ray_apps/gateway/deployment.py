@@ -19,12 +19,14 @@ from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.document_routes import document_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
+from include.quarry.gateway.version_routes import version_routes
 from include.quarry.generation.answers import AnswerEvent
 from include.quarry.generation.protocol import Tier
 from include.quarry.records import DocumentKey, Hit, RawDocument, Scope
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.routing.status import corpus_status
 from include.quarry.settings import Settings
+from include.quarry.versions.desk import VersionDesk
 from ray_apps.gateway.remote import unwrapped
 
 _READY_TIMEOUT_S = 5.0
@@ -49,6 +51,7 @@ class GatewayDeployment:
             retrieval_routes(self.retrieve),
             answer_routes(self.retrieve, self.answer),
             status_routes(self.status, self.ready, self.metrics),
+            version_routes(VersionDesk(self._settings)),
         )
         return build_http_app(routers, max_document_bytes=self._settings.max_document_bytes)
 

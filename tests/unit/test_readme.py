@@ -57,6 +57,14 @@ def test_every_curl_is_a_request_that_the_api_knows(line: str) -> None:
         BODIES[url.path.split("/")[2]].model_validate(body)
 
 
+@pytest.mark.parametrize("line", [line for line in SHELL.splitlines() if "python -m include.quarry" in line])
+def test_every_command_of_the_platform_parses(line: str) -> None:
+    from include.quarry.__main__ import _parser
+
+    words = ["a-version" if word == "VERSION" else word for word in shlex.split(line, comments=True)]
+    assert _parser().parse_args(words[3:]).command
+
+
 @pytest.mark.parametrize("line", [line for line in SHELL.splitlines() if "python -m evaluation" in line])
 def test_every_evaluation_command_is_understood(line: str) -> None:
     from evaluation.command import _parser

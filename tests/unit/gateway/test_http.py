@@ -47,7 +47,9 @@ class Platform:
     async def delete(self, key: DocumentKey) -> Accepted | None:
         return Accepted(9, 2, changed=True) if self.documents.pop(key, None) else None
 
-    async def retrieve(self, corpus: str, query: str, top_k: int, scope: Scope) -> Retrieval:
+    async def retrieve(
+        self, corpus: str, query: str, top_k: int, scope: Scope, index_version: str | None = None
+    ) -> Retrieval:
         if self.fails:
             raise self.fails
         self.asked.append((corpus, query, top_k, scope))

@@ -1,0 +1,1 @@
+"""How people list, build and move index versions: a command line and the HTTP API over the same verbs."""
