@@ -1,18 +1,26 @@
 """The skeleton that all of Quarry's Dags share, so that a Dag file holds only what is its own."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param
+from airflow.sdk.exceptions import AirflowFailException
 from failure_notice import notify_failure
 
+from include.quarry.errors import Conflict
 from include.quarry.index_specs import index_spec_names
 
 CATALOG = Asset("quarry://catalog/main")
 LAKE = Asset("quarry://lake/main")
+DRIFT = Asset("quarry://drift/main")
+ROOT = Path(__file__).resolve().parent.parent
 
 _NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
@@ -24,7 +32,6 @@ def quarry_dag(
     schedule: Any,
     tags: Sequence[str],
     params: Mapping[str, Any],
-    filters: Mapping[str, Callable[..., str]] | None = None,
 ) -> DAG:
     """A Dag named after its file and explained by its docstring.
 
@@ -42,7 +49,7 @@ def quarry_dag(
         is_paused_upon_creation=False,
         params=dict(params),
         tags={"quarry", *tags},
-        user_defined_filters={"quote": shlex.quote, **(filters or {})},
+        user_defined_filters={"quote": shlex.quote, "digest": digest},
         default_args={
             "owner": "quarry",
             "retries": 2,
@@ -53,6 +60,11 @@ def quarry_dag(
             "on_failure_callback": notify_failure,
         },
     )
+
+
+def digest(run_id: str) -> str:
+    """Twelve hex digits that stand for a run."""
+    return sha256(run_id.encode()).hexdigest()[:12]
 
 
 def at(cron: str) -> CronTriggerTimetable:
@@ -68,9 +80,31 @@ def name_param(default: str, description: str) -> Param:
 def spec_param() -> Param:
     """A parameter that names an index spec: Airflow offers the names there are, and takes JSON too."""
     return Param(
-        "default",
+        "live",
         type="string",
         minLength=1,
-        examples=index_spec_names(),
-        description="Index spec: a file of include/index_specs, or a JSON object with what differs from the default",
+        examples=["live", *index_spec_names()],
+        description="Index spec: `live` for the one that answers now, a file of include/index_specs, or a JSON object",
     )
+
+
+@contextmanager
+def final(on_failure: Callable[[str], None] = lambda reason: None) -> Iterator[None]:
+    """Verdicts are not asked for twice: what was refused fails the task for good, after `on_failure` has the reason."""
+    try:
+        yield
+    except (Conflict, AirflowFailException) as error:
+        on_failure(str(error))
+        raise AirflowFailException(str(error)) from error
+
+
+def run_to_the_end(module: str, *options: str) -> None:
+    """Run `python -m module` from the repository, its lines in the task's log; fail with its last line if it fails."""
+    command = [sys.executable, "-m", module, *options]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        last = ""
+        for line in running.stdout or ():
+            print(line, end="", flush=True)
+            last = line.strip() or last
+    if running.returncode:
+        raise AirflowFailException(f"{module} {options[0]} ended with {running.returncode}: {last}")

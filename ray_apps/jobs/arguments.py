@@ -5,6 +5,11 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.routes import live_spec
+from include.quarry.settings import Settings
+from include.quarry.specs import IndexSpec
+
 Arguments = TypeVar("Arguments", bound=BaseModel)
 
 
@@ -22,3 +27,14 @@ def parse_arguments(model: type[Arguments], doc: str | None) -> Arguments:
         return model.model_validate(given)
     except ValidationError as error:
         parser.error(str(error))
+
+
+def chosen_spec(choice: str, corpus: str, database: Database, settings: Settings) -> IndexSpec:
+    """The index spec that an argument names; `live` is the one of the live version, or the default before there is one.
+
+    Raises `Misconfigured`.
+    """
+    if choice != "live":
+        return settings.index_spec(choice)
+    with database.read() as connection:
+        return live_spec(connection, corpus) or settings.index_spec()

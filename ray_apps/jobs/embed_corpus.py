@@ -26,7 +26,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray.data.checkpoint import CheckpointConfig
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.routes import live_spec
 from include.quarry.catalog.versions import list_corpora
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.feeds.ingestion import make_chunker
@@ -38,7 +37,7 @@ from include.quarry.lake.vectors import VectorLake
 from include.quarry.settings import Settings, load_settings
 from include.quarry.specs import IndexSpec
 from ray_apps.engines import embedder_of
-from ray_apps.jobs.arguments import parse_arguments
+from ray_apps.jobs.arguments import chosen_spec, parse_arguments
 from ray_apps.jobs.progress import EmbeddingProgress
 
 logger = logging.getLogger(__name__)
@@ -67,11 +66,8 @@ def main() -> None:
     database = Database(settings.catalog_url)
     with database.read() as connection:
         corpora = list_corpora(connection) if job.corpus == "*" else [job.corpus]
-        live = {corpus: live_spec(connection, corpus) for corpus in corpora}
     for corpus in corpora:
-        spec = settings.index_spec("default" if job.spec == "live" else job.spec)
-        if job.spec == "live":
-            spec = live[corpus] or spec
+        spec = chosen_spec(job.spec, corpus, database, settings)
         run(job.model_copy(update={"corpus": corpus}), settings, spec, partial(_make_embedder, settings, spec))
 
 

@@ -1,6 +1,7 @@
 """The promises of the graphs, checked on the graphs themselves."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -12,10 +13,11 @@ from jinja2 import Template
 
 def test_promotion_comes_only_after_the_completeness_check(dag_bag) -> None:
     dag = dag_bag.dags["reindex_corpus"]
-    assert dag.get_task("promote").upstream_task_ids == {"check_completeness"}
-    assert dag.get_task("check_completeness").upstream_task_ids == {"build_index"}
-    assert dag.get_task("build_index").upstream_task_ids == {"embed_missing"}
-    assert dag.get_task("embed_missing").upstream_task_ids == {"decide"}
+    way = ["decide", "embed_missing", "build_index", "check_completeness", "hold", "gate", "shadow"]
+    way += ["canary_5", "canary_25", "canary_50", "approve", "promote"]
+    assert {task.task_id for task in dag.tasks} == set(way)
+    for before, after in pairwise(way):
+        assert dag.get_task(after).upstream_task_ids == {before}
 
 
 def test_no_trigger_rule_lets_a_task_run_after_a_failure(dag_bag) -> None:
@@ -59,11 +61,11 @@ def test_an_embedding_run_follows_an_ingestion_and_the_calendar(dag_bag) -> None
 def test_a_reindex_follows_an_embedding_run(dag_bag) -> None:
     timetable = dag_bag.dags["reindex_corpus"].timetable
     assert isinstance(timetable, AssetTriggeredTimetable)
-    assert uris(timetable) == {"quarry://lake/main"}
+    assert uris(timetable) == {"quarry://lake/main", "quarry://drift/main"}
     assert outlets(dag_bag, "backfill_embeddings") == {"embed_changes": ["quarry://lake/main"]}
 
 
-@pytest.mark.parametrize("dag_id", ["ingest_documents", "evaluate_relevance"])
+@pytest.mark.parametrize("dag_id", ["ingest_documents", "evaluate_relevance", "maintain_catalog"])
 def test_a_fresh_installation_does_not_run_for_times_that_have_passed(dag_bag, dag_id: str) -> None:
     from airflow.serialization.encoders import coerce_to_core_timetable
     from airflow.timetables.base import TimeRestriction

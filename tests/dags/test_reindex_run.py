@@ -8,17 +8,21 @@ from typing import Any
 
 import pytest
 
-from include.quarry.errors import IncompleteIndex
+from include.quarry.errors import IncompleteIndex, Refused
 from tests.dags.fake_ray import FakeJob, FakeRay
 
 
 @dataclass
 class Routing:
-    """Stands for the two modules that know about versions, and remembers what was asked of them."""
+    """Stands for the modules that know about versions, and remembers what was asked of them."""
 
     complete: bool = True
     needed: bool = True
+    beside_live: bool = True
+    poisoned_from: str = ""
     checked: list[str] = field(default_factory=list)
+    tried: list[tuple[str, float]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     promoted: list[str] = field(default_factory=list)
 
     def check_completeness(self, version_id: str, settings: Any) -> dict[str, Any]:
@@ -26,6 +30,18 @@ class Routing:
         if not self.complete:
             raise IncompleteIndex(f"index version {version_id!r}: 3 chunks missing")
         return {"version": version_id}
+
+    def hold(self, version_id: str, settings: Any) -> bool:
+        return self.beside_live
+
+    def refuse(self, version_id: str, reason: str, settings: Any) -> None:
+        self.refused.append(reason)
+
+    def try_version(self, version_id: str, role: str, share: float, settings: Any) -> dict[str, Any]:
+        self.tried.append((role, share))
+        if self.poisoned_from == role:
+            raise Refused(f"index version {version_id!r} is refused: overlap@10 is 0.00")
+        return {"outcome": "pass"}
 
     def promote(self, version_id: str, settings: Any) -> dict[str, Any]:
         self.promoted.append(version_id)
@@ -38,12 +54,11 @@ class Routing:
 @pytest.fixture
 def routing(monkeypatch: pytest.MonkeyPatch) -> Routing:
     fake = Routing()
-    for module in ("completeness", "promotion"):
+    verbs = ("check_completeness", "hold", "refuse", "try_version", "promote", "needs_reindex")
+    for module in ("completeness", "promotion", "rollout"):
         name = f"include.quarry.routing.{module}"
         stand_in = ModuleType(name)
-        vars(stand_in).update(
-            {verb: getattr(fake, verb) for verb in ("check_completeness", "promote", "needs_reindex")}
-        )
+        vars(stand_in).update({verb: getattr(fake, verb) for verb in verbs})
         monkeypatch.setitem(sys.modules, name, stand_in)
     return fake
 
@@ -56,7 +71,7 @@ def run_reindex(airflow_database, dag_bag, settings_of_fakes) -> Callable[..., S
         task.retries = 0
 
     def run(**conf: str) -> SimpleNamespace:
-        run = dag.test(run_conf=conf)
+        run = dag.test(run_conf={"suite": ""} | conf)
         states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
         return SimpleNamespace(state=str(run.state), tasks=states, run_id=run.run_id)
 
@@ -67,13 +82,11 @@ def test_a_complete_version_is_promoted(run_reindex, routing: Routing, fake_ray:
     run = run_reindex(corpus="docs")
     assert run.state == "success", run.tasks
     embed, build = fake_ray.jobs.values()
-    assert embed.entrypoint == "python -m ray_apps.jobs.embed_corpus --corpus docs --spec default"
+    assert embed.entrypoint == "python -m ray_apps.jobs.embed_corpus --corpus docs --spec live"
     (version,) = routing.promoted
     assert routing.checked == [version]
     assert version.startswith("docs-")
-    assert build.entrypoint == (
-        f"python -m ray_apps.jobs.build_index --corpus docs --spec default --version-id {version}"
-    )
+    assert build.entrypoint == (f"python -m ray_apps.jobs.build_index --corpus docs --spec live --version-id {version}")
     assert build.request["metadata"]["run_id"] == run.run_id
 
 
@@ -101,3 +114,35 @@ def test_a_failed_build_is_neither_checked_nor_promoted(
     assert (routing.checked, routing.promoted) == ([], [])
     shown = "".join(capfd.readouterr())
     assert "KeyError: 'the lake is dry'" in shown, "the end of the job's log belongs into the task's log"
+
+
+def test_a_version_is_tried_by_degrees_before_it_is_promoted(run_reindex, routing: Routing) -> None:
+    run = run_reindex()
+    assert run.state == "success", run.tasks
+    assert routing.tried == [("shadow", 0.5), ("canary", 0.05), ("canary", 0.25), ("canary", 0.5)]
+    assert len(routing.promoted) == 1
+
+
+@pytest.mark.parametrize(("role", "tried"), [("shadow", 1), ("canary", 2)])
+def test_a_candidate_that_is_refused_on_live_queries_is_never_promoted(
+    run_reindex, routing: Routing, role: str, tried: int
+) -> None:
+    routing.poisoned_from = role
+    run = run_reindex()
+    assert run.state == "failed"
+    assert (len(routing.tried), routing.promoted) == (tried, [])
+
+
+def test_what_the_gate_does_not_pass_is_refused_with_what_it_said(run_reindex, routing: Routing) -> None:
+    run = run_reindex(suite="/nowhere")
+    assert run.state == "failed"
+    (reason,) = routing.refused
+    assert "evaluation gate ended with" in reason
+    assert "/nowhere" in reason
+    assert (routing.tried, routing.promoted) == ([], [])
+
+
+def test_the_first_version_of_a_corpus_needs_no_gate(run_reindex, routing: Routing) -> None:
+    routing.beside_live = False
+    assert run_reindex(suite="/nowhere").state == "success"
+    assert len(routing.promoted) == 1

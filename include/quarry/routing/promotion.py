@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from include.quarry.catalog import routes
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import head
+from include.quarry.catalog.versions import find_version
 from include.quarry.settings import Settings
 
 
@@ -23,6 +24,22 @@ def roll_back(corpus: str, reason: str, settings: Settings) -> dict[str, Any]:
     """Make the version live that was so before. Raises `NotFound`, or `Conflict` when there is none to go back to."""
     with _writing(settings) as connection:
         return asdict(routes.roll_back(connection, corpus, reason))
+
+
+def hold(version_id: str, settings: Settings) -> bool:
+    """Let replicas hold a version beside the live one; false when the corpus has none, so that nothing compares.
+
+    One candidate is tried at a time: an unfinished one is refused in its favour.
+    """
+    with _writing(settings) as connection:
+        corpus = find_version(connection, version_id).corpus
+        route = routes.find_route(connection, corpus)
+        if route is None or route.live_version == version_id:
+            return False
+        if route.candidate not in (None, version_id):
+            routes.refuse(connection, str(route.candidate), f"{version_id} is tried in its place")
+        routes.put_in_shadow(connection, version_id, 0.0)
+    return True
 
 
 def shadow(version_id: str, share: float, settings: Settings) -> dict[str, Any]:
