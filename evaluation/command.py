@@ -1,24 +1,35 @@
 """The command line: `run` measures, `compare` tells two runs apart, `gate` decides.
 
+`gate` judges a run by its suite's thresholds or, with `--candidate`, an index version against the live one. Its last
+line on standard output is the verdict as JSON.
+
 Exit codes: 0 done, or the gate's pass; 1 the gate's fail; 2 could not be done, or could not be judged.
 """
 
 import argparse
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from evaluation.comparison import compare
-from evaluation.gate import Verdict, judge
+from evaluation.gate import EXIT_CODES, Verdict, judge
+from evaluation.gate_candidate import LIVE, GateOptions, gate_version
+from evaluation.gate_record import reasons_of
 from evaluation.judgments import load_suite
 from evaluation.metrics import METRICS
 from evaluation.record import RunRecord, read_record
-from evaluation.report import print_comparison, print_run, print_verdict
+from evaluation.report import print_comparison, print_gate, print_run, print_verdict
 from evaluation.session import RunOptions, execute
-from include.quarry.errors import QuarryError
+from evaluation.trial import AskOptions
+from include.quarry.errors import InvalidInput, QuarryError
+from include.quarry.routing.follower import PATIENCE_S
 from include.quarry.settings import Settings, load_settings
+
+_ROWS = 10
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,6 +41,9 @@ def main(arguments: Sequence[str]) -> int:
         exit_code: int = options.command(options, console)
     except QuarryError as error:
         Console(stderr=True).print(f"{error.title}: {error}", style="red", markup=False, highlight=False)
+        if options.command is _gate:
+            reason = {"ground": "error", "text": f"{error.title}: {error}"}
+            _print_json({"outcome": "undecided", "reasons": [reason]})
         return 2
     return exit_code
 
@@ -47,6 +61,8 @@ def _compare(options: argparse.Namespace, console: Console) -> int:
 
 
 def _gate(options: argparse.Namespace, console: Console) -> int:
+    if options.candidate:
+        return _gate_candidate(options, console)
     baseline = _find_record(options.baseline, options.mlflow) if options.baseline else None
     if options.record is None:
         record, _ = _measure(options, console)
@@ -57,17 +73,55 @@ def _gate(options: argparse.Namespace, console: Console) -> int:
         print_run(console, record, judge(record, thresholds))
     verdict = judge(record, thresholds, baseline=baseline)
     print_verdict(console, verdict)
+    reasons = [reason.model_dump() for reason in reasons_of(verdict)]
+    _print_json({"suite": record.suite, "outcome": verdict.outcome, "reasons": reasons})
     return verdict.exit_code
+
+
+def _gate_candidate(options: argparse.Namespace, console: Console) -> int:
+    if options.record or options.baseline or options.corpus:
+        raise InvalidInput("--candidate compares two index versions; it takes no record, --baseline or --corpus")
+    suite = load_suite(options.suite or "environment")
+    client = _connect(options)
+    asking = AskOptions(options.url, options.in_process, options.tenant, options.connections)
+    how = GateOptions(asking, options.against, options.trained_on, options.patience)
+    record = gate_version(options.candidate, suite, load_settings(), how)
+    print_gate(console, record, rows=_ROWS)
+    if options.json:
+        record.write(options.json)
+        console.print(f"record: {options.json}", highlight=False)
+    if options.picture and record.comparison:
+        from evaluation.picture import draw_differences  # noqa: PLC0415 matplotlib takes seconds to import
+
+        draw_differences(record, record.comparison).savefig(options.picture, dpi=120)
+        console.print(f"picture: {options.picture}", highlight=False)
+    run_id = None
+    if client:
+        from evaluation.tracking import log_gate  # noqa: PLC0415 mlflow too
+
+        run_id = log_gate(client, record)
+        console.print(f"MLflow run: {run_id}", highlight=False)
+    _print_json(record.summary | {"mlflow_run": run_id})
+    return EXIT_CODES[record.outcome]
+
+
+def _connect(options: argparse.Namespace) -> Any:
+    """MLflow's client, or None if nothing is to be kept; asked before the work, not after it."""
+    if not options.track:
+        return None
+    from evaluation.tracking import connect  # noqa: PLC0415 mlflow takes seconds to import
+
+    return connect(options.mlflow)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document))  # not the console, which would wrap it
 
 
 def _measure(options: argparse.Namespace, console: Console) -> tuple[RunRecord, Verdict | None]:
     """Run the suite, show and keep the result."""
     suite = load_suite(options.suite or "environment")
-    client = None
-    if options.track:
-        from evaluation.tracking import connect, log_run  # noqa: PLC0415 mlflow takes seconds to import
-
-        client = connect(options.mlflow)  # before the work, not after it
+    client = _connect(options)
     record = asyncio.run(execute(suite, _run_options(options), load_settings()))
     verdict = judge(record, record.thresholds) if record.thresholds else None
     print_run(console, record, verdict)
@@ -82,6 +136,8 @@ def _measure(options: argparse.Namespace, console: Console) -> tuple[RunRecord, 
         draw(record).savefig(options.picture, dpi=120)
         console.print(f"picture: {options.picture}", highlight=False)
     if client:
+        from evaluation.tracking import log_run  # noqa: PLC0415 mlflow takes seconds to import
+
         console.print(f"MLflow run: {log_run(client, record, verdict)}", highlight=False)
     return record, verdict
 
@@ -119,14 +175,22 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     comparing.add_argument("before", help="a run: its JSON file or its MLflow id")
     comparing.add_argument("after", help="the run to hold against it")
     comparing.add_argument("--metric", choices=METRICS, help="default: the one that carries the suite's SLO")
-    comparing.add_argument("--rows", type=_positive, default=10, help="queries to list each way (default: %(default)s)")
+    comparing.add_argument(
+        "--rows", type=_positive, default=_ROWS, help="queries to list each way (default: %(default)s)"
+    )
     comparing.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
 
-    gate = commands.add_parser("gate", help="decide by thresholds: exit 0 pass, 1 fail, 2 undecided")
+    gate = commands.add_parser("gate", help="decide about a run or a candidate: exit 0 pass, 1 fail, 2 undecided")
     gate.set_defaults(command=_gate)
     gate.add_argument("record", nargs="?", help="a run: JSON file or MLflow id; default: run the suite now")
     gate.add_argument("--suite", metavar="NAME_OR_FOLDER", help="whose thresholds; default: the run's own")
     gate.add_argument("--baseline", metavar="RUN", help="also fail if significantly worse than this run")
+    gate.add_argument("--candidate", metavar="VERSION", help="judge this index version against another")
+    gate.add_argument("--against", default=LIVE, metavar="VERSION", help="the other one (default: %(default)s)")
+    gate.add_argument("--trained-on", type=Path, metavar="FILE", help="hashes of queries the candidate was tuned on")
+    gate.add_argument(
+        "--patience", type=float, default=PATIENCE_S, metavar="S", help="wait for vectors (default: %(default)s)"
+    )
     _add_run_options(gate, settings)
     return parser
 

@@ -34,31 +34,52 @@ async def ask_all(
     connections: int,
     on_outcome: Callable[[Outcome], None] = ignore,
 ) -> list[Outcome]:
-    """Ask every query once, at most `connections` at a time; outcomes come in the order of the queries.
+    """Ask every query once; outcomes come in the order of the queries. For the rest see `ask_in_turns`."""
+    (outcomes,) = await ask_in_turns(queries, [driver], top_k=top_k, connections=connections, on_outcome=on_outcome)
+    return outcomes
 
-    One unmeasured query goes first, so that no latency holds a cold start. The first error of the driver ends it all.
+
+async def ask_in_turns(
+    queries: Sequence[Query],
+    drivers: Sequence[Driver],
+    *,
+    top_k: int,
+    connections: int,
+    rounds: int = 1,
+    on_outcome: Callable[[Outcome], None] = ignore,
+) -> list[list[Outcome]]:
+    """Put every query `rounds` times to each driver, at most `connections` queries at a time.
+
+    The drivers answer a query right after each other and take turns in being first, so that a busy machine burdens all
+    alike. Outcomes come by driver, in the order of the queries, round after round. One unmeasured query goes first, so
+    that no latency holds a cold start. The first error of a driver ends it all.
     """
     if connections < 1:
         raise InvalidInput(f"connections is {connections}; allowed is 1 or more")
     if not queries:
-        return []
-    await driver.retrieve(queries[0].text, top_k=top_k)
-    outcomes: dict[int, Outcome] = {}
-    pending = iter(enumerate(queries))
+        return [[] for _ in drivers]
+    for driver in drivers:
+        await driver.retrieve(queries[0].text, top_k=top_k)
+    asked = [query for _ in range(rounds) for query in queries]
+    outcomes: dict[tuple[int, int], Outcome] = {}
+    pending = iter(enumerate(asked))
 
     async def work() -> None:
         for place, query in pending:
-            outcomes[place] = await _ask(query, driver, top_k)
-            on_outcome(outcomes[place])
+            turn = place + place // len(queries)  # another one is first in the next round
+            for step in range(len(drivers)):
+                who = (turn + step) % len(drivers)
+                outcomes[who, place] = await _ask(query, drivers[who], top_k)
+                on_outcome(outcomes[who, place])
 
-    workers = [asyncio.create_task(work()) for _ in range(min(connections, len(queries)))]
+    workers = [asyncio.create_task(work()) for _ in range(min(connections, len(asked)))]
     try:
         await asyncio.gather(*workers)
     finally:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-    return [outcomes[place] for place in range(len(queries))]
+    return [[outcomes[who, place] for place in range(len(asked))] for who in range(len(drivers))]
 
 
 async def _ask(query: Query, driver: Driver, top_k: int) -> Outcome:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluation.beir import Judgments, choose_qrels, read_qrels, read_queries
 from evaluation.metrics import HEADLINE, METRICS
+from evaluation.policy import GatePolicy
 from include.quarry.errors import InvalidInput, NotFound
 
 SUITES = Path(__file__).parent / "suites"
@@ -39,6 +40,12 @@ class SuiteCard(BaseModel):
     headline: str = Field(HEADLINE, description="the metric that carries the SLO")
     min_judged_queries: int = Field(20, ge=1, description="below this the gate refuses to decide")
     thresholds: Thresholds = Thresholds()
+    gate: GatePolicy = GatePolicy()
+
+    @property
+    def gate_metric(self) -> str:
+        """The metric that a candidate is compared by."""
+        return self.gate.metric or self.headline
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,8 @@ def _read_card(path: Path) -> SuiteCard:
     named = {card.headline, *card.thresholds.at_least, *card.thresholds.at_most}
     if unknown := sorted(named - set(MEASURES)):
         raise InvalidInput(f"{path}: unknown measures {unknown}; allowed are {list(MEASURES)}")
+    if card.gate_metric not in METRICS:
+        raise InvalidInput(f"{path}: a candidate cannot be compared by {card.gate_metric!r}; allowed are {METRICS}")
     return card
 
 

@@ -1,9 +1,10 @@
-"""A run as a picture: how the queries' scores and their latencies are spread, which no mean can show."""
+"""Runs and comparisons as pictures: how scores, differences and latencies are spread, which no mean can show."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from evaluation.gate_record import ComparisonRecord, GateRecord
 from evaluation.record import RunRecord
 from evaluation.report import LABELS
 
@@ -19,6 +20,35 @@ def draw(record: RunRecord) -> Figure:
     _draw_latency(latency_axes, record)
     figure.suptitle(f"{record.suite} on {record.corpus}, index {', '.join(record.index_versions)}")
     return figure
+
+
+def draw_differences(record: GateRecord, comparison: ComparisonRecord) -> Figure:
+    """Side by side: the change of every query with the interval of their mean, and both versions' latencies."""
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    changes_axes, latency_axes = figure.subplots(1, 2)
+    _draw_changes(changes_axes, comparison)
+    _draw_latencies(latency_axes, comparison)
+    figure.suptitle(f"{record.candidate} against {record.against} on {record.suite}: {record.outcome}")
+    return figure
+
+
+def _draw_changes(axes: Axes, comparison: ComparisonRecord) -> None:
+    changes = sorted(change.change for change in comparison.changes)
+    axes.bar(range(len(changes)), changes, color=[_LINE if change < 0 else _BAR for change in changes], width=1.0)
+    axes.axhspan(comparison.low, comparison.high, color="black", alpha=0.15, label="95% interval of the mean")
+    axes.axhline(comparison.mean, color="black", label=f"mean {comparison.mean:+.3f}")
+    axes.axhline(-comparison.margin, color=_LINE, linestyle="--", label=f"margin -{comparison.margin:g}")
+    axes.set(xlabel="queries, by change", ylabel=f"change in {LABELS[comparison.metric]}")
+    axes.legend()
+
+
+def _draw_latencies(axes: Axes, comparison: ComparisonRecord) -> None:
+    live, candidate = ([getattr(c, name) for c in comparison.changes] for name in ("live_ms", "candidate_ms"))
+    ends = [min(*live, *candidate), max(*live, *candidate)]
+    axes.plot(live, candidate, ".", color=_BAR, label="query")
+    axes.plot(ends, ends, color="black", linewidth=0.8, label="equal")
+    axes.set(xlabel="live version, ms", ylabel="candidate, ms", xscale="log", yscale="log")
+    axes.legend()
 
 
 def _draw_scores(axes: Axes, record: RunRecord) -> None:

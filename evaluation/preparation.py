@@ -4,23 +4,18 @@ Over HTTP that path is the running platform's: the feed is committed to the log,
 on Ray, builds, checks and promotes. In process, for a quick look, the same library functions run here without servers.
 """
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from evaluation.corpus_feed import CorpusFeed, read_documents
-from evaluation.drivers.in_process import Retriever as AnyRetriever
 from evaluation.judgments import Suite
+from evaluation.opening import OpenedVersion, embedders, open_versions
 from evaluation.record import Ingestion
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.catalog.routes import find_route
 from include.quarry.catalog.versions import IndexVersion, find_version
-from include.quarry.embedding.engine import load_embedder
-from include.quarry.embedding.micro_batch import MicroBatcher
-from include.quarry.embedding.protocol import Embedder
 from include.quarry.errors import NotFound, Unavailable
 from include.quarry.feeds.ingestion import FeedPass, make_chunker
 from include.quarry.feeds.ingestor import Ingestor
@@ -29,11 +24,8 @@ from include.quarry.lake.pending import PendingQuery, count_texts, pending_texts
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.operations.airflow_api import FINAL_STATES, AirflowApi, read_password
 from include.quarry.operations.installation import Installation
-from include.quarry.retrieval.index import Index
-from include.quarry.retrieval.retriever import Retriever, Serving
 from include.quarry.routing.building import build_version
 from include.quarry.routing.completeness import check_completeness
-from include.quarry.routing.follower import Follower
 from include.quarry.routing.promotion import promote
 from include.quarry.settings import Settings
 from include.quarry.specs import IndexSpec
@@ -52,15 +44,6 @@ class PreparedCorpus:
     corpus: str
     spec: str
     ingestion: Ingestion
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedCorpus:
-    """A retriever over the promoted index of a corpus, and the state it holds."""
-
-    retriever: AnyRetriever
-    index_version: str
-    watermark: int
 
 
 def prepare_corpus(
@@ -88,18 +71,15 @@ def prepare_corpus(
 
 
 @contextmanager
-def open_corpus(corpus: str, settings: Settings) -> Iterator[OpenedCorpus]:
+def open_corpus(corpus: str, settings: Settings) -> Iterator[OpenedVersion]:
     """Load the live index of a corpus into this process. Raises `NotFound` when it has none."""
     database = Database(settings.catalog_url)
     version = _live_version(database, corpus)
+    database.close()
     if version is None:
         raise NotFound(f"corpus {corpus!r} has no live index version; ingest into it, then run reindex_corpus")
-    with tempfile.TemporaryDirectory() as scratch:
-        index = Index.load(Path(version.snapshot), Path(scratch))
-        Follower(database, VectorLake(database, settings.lake_uri), index, corpus).step()
-        retriever = Retriever(Serving(MicroBatcher(_embedder(version.spec, settings)), index))
-        yield OpenedCorpus(retriever, version.version_id, index.watermark)
-    database.close()
+    with open_versions([version], settings, embedders(settings)) as (opened,):
+        yield opened
 
 
 def _ingest(suite: Suite, settings: Settings, database: Database, tenant: str, on_progress: OnProgress) -> int:
@@ -142,7 +122,7 @@ def _with_library(
 ) -> None:
     """The same steps in this process."""
     spec, lake = settings.index_spec(), VectorLake(database, settings.lake_uri)
-    embedder = _embedder(spec, settings)
+    embedder = embedders(settings)(spec.embedding)
     window = PendingQuery(corpus, spec.chunker.fingerprint, spec.embedding.fingerprint)
     with database.read() as connection:
         texts = pending_texts(connection, window)
@@ -157,15 +137,6 @@ def _with_library(
     check_completeness(version_id, settings)
     promote(version_id, settings)
     on_progress(1)
-
-
-def _embedder(spec: IndexSpec, settings: Settings) -> Embedder:
-    return load_embedder(
-        spec.embedding,
-        engine=settings.embedding_engine,
-        threads=settings.embedding_threads,
-        cache=settings.home.absolute() / "models",
-    )
 
 
 def _live_version(database: Database, corpus: str) -> IndexVersion | None:

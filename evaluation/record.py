@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluation.judgments import Thresholds
@@ -83,6 +84,10 @@ class RunRecord(_Part):
         if self.ingestion:
             measures["ingestion_documents_per_s"] = self.ingestion.documents_per_s
         return measures
+
+    def latency_ms(self, percentile: float) -> float:
+        """A percentile of the queries' latencies."""
+        return float(np.percentile([query.latency_ms for query in self.queries], percentile))
 
     def write(self, path: Path) -> None:
         """Write the record as JSON."""

@@ -1,11 +1,14 @@
 """What a person reads in the terminal: a run, a verdict, a comparison."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from evaluation.comparison import Comparison, QueryChange
-from evaluation.gate import Verdict
+from evaluation.gate import Outcome, Reason, Verdict
+from evaluation.gate_record import GateRecord, ReasonRecord
 from evaluation.record import RunRecord
 
 LABELS = {
@@ -51,9 +54,24 @@ def print_run(console: Console, record: RunRecord, verdict: Verdict | None) -> N
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
     """The decision, and why."""
-    console.print(Text(f"verdict: {verdict.outcome}", style=f"bold {_COLOURS[verdict.outcome]}"))
-    for reason in verdict.reasons:
-        console.print(f"  {reason}", markup=False)
+    _print_decision(console, verdict.outcome, verdict.reasons)
+
+
+def print_gate(console: Console, record: GateRecord, *, rows: int) -> None:
+    """A candidate beside the live version: what was checked, the queries that lost most, the decision."""
+    if record.checks:
+        table = Table(title=f"Candidate {record.candidate} against {record.against}", title_justify="left")
+        for column in ("check", "value", "limit"):
+            table.add_column(column, justify="left" if column == "check" else "right")
+        for check in record.checks:
+            limit = f"{'≥' if check.relation == 'at least' else '≤'} {check.threshold:,.4g}"
+            value = Text(f"{check.value:,.4g}", style="green" if check.passed else "red")
+            table.add_row(LABELS.get(check.measure, check.measure), value, limit)
+        console.print(table)
+    if record.comparison:
+        worst = [QueryChange(c.query_id, c.text, c.live, c.candidate) for c in record.comparison.worst[:rows]]
+        _print_changes(console, "Greatest losses", worst)
+    _print_decision(console, record.outcome, record.reasons)
 
 
 def print_comparison(console: Console, comparison: Comparison, *, rows: int) -> None:
@@ -68,6 +86,13 @@ def print_comparison(console: Console, comparison: Comparison, *, rows: int) -> 
         console.print("No significant difference.", style="bold")
     _print_changes(console, "Greatest losses", comparison.worst[:rows])
     _print_changes(console, "Greatest gains", comparison.best[:rows])
+
+
+def _print_decision(console: Console, outcome: Outcome, reasons: Sequence[Reason | ReasonRecord]) -> None:
+    console.print(Text(f"verdict: {outcome}", style=f"bold {_COLOURS[outcome]}"))
+    for reason in reasons:
+        ground = "" if outcome == "pass" else f"{reason.ground}: "
+        console.print(f"  {ground}{reason.text}", markup=False, highlight=False)
 
 
 def format_measure(measure: str, value: float) -> str:

@@ -72,7 +72,7 @@ async def _driver(corpus: str, options: RunOptions, settings: Settings) -> Async
             yield InProcessDriver(
                 opened.retriever,
                 tenant=options.tenant,
-                index_version=opened.index_version,
+                index_version=opened.version.version_id,
                 watermark=opened.watermark,
             )
         return

@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -10,12 +12,15 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
 from evaluation.gate import Verdict
-from evaluation.picture import draw
+from evaluation.gate_record import ChangeRecord, GateRecord
+from evaluation.picture import draw, draw_differences
 from evaluation.record import RunRecord, read_record
 from include.quarry.errors import NotFound, Unavailable
 
 EXPERIMENT = "quarry-relevance"
+GATE_EXPERIMENT = "quarry-gates"
 RECORD_FILE = "run.json"
+GATE_FILE = "gate.json"
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
@@ -40,20 +45,49 @@ def connect(tracking_uri: str, *, timeout_s: float = 5.0) -> MlflowClient:
 def log_run(client: MlflowClient, record: RunRecord, verdict: Verdict | None) -> str:
     """Keep the run: parameters, metrics, thresholds, verdict, a table of queries, pictures and the record itself.
 
-    Returns MLflow's run id. Raises `Unavailable` when MLflow stops answering half-way; the run is then marked failed.
+    Returns MLflow's run id. Raises `Unavailable` when MLflow stops answering half-way; the run is then left open.
     """
-    try:
-        run_id: str = client.create_run(_experiment_id(client), tags=_tags(record, verdict)).info.run_id
-    except MlflowException as error:
-        raise _lost(error) from error
-    try:
+    with _run(client, EXPERIMENT, _tags(record, verdict)) as run_id:
         client.log_batch(run_id, metrics=_metrics(record), params=_params(record))
         client.log_table(run_id, _query_table(record), "queries.json")
         client.log_figure(run_id, draw(record), "distribution.png")
         client.log_dict(run_id, record.model_dump(mode="json"), RECORD_FILE)
-        client.set_terminated(run_id)
-    except MlflowException as error:
-        raise _lost(error) from error
+    return run_id
+
+
+def log_gate(client: MlflowClient, record: GateRecord) -> str:
+    """Keep a verdict about a candidate: its numbers, every query's difference, the worst ones, the picture, the record.
+
+    Returns MLflow's run id. Raises `Unavailable` as `log_run` does.
+    """
+    tags = {
+        "suite": record.suite,
+        "corpus": record.corpus,
+        "index_version": record.candidate,
+        "against": record.against,
+        "verdict": record.outcome,
+        "verdict.grounds": ", ".join(dict.fromkeys(reason.ground for reason in record.reasons)),
+        "verdict.reasons": "; ".join(reason.text for reason in record.reasons),
+        "mlflow.runName": f"{record.candidate} {record.outcome}",
+    }
+    at_ms = int(record.started_at.timestamp() * 1000)
+    numbers = {name: value for name, value in record.facts.items() if not isinstance(value, str)}
+    params = [Param(name, value) for name, value in record.facts.items() if isinstance(value, str)]
+    with _run(client, GATE_EXPERIMENT, tags) as run_id:
+        if record.comparison:
+            comparison = record.comparison
+            numbers |= {f"change.{name}": getattr(comparison, name) for name in ("mean", "low", "high", "p_value")}
+            params += [Param("metric", comparison.metric), Param("margin", str(comparison.margin))]
+            client.log_table(run_id, _change_table(comparison.changes), "differences.json")
+            if comparison.worst:
+                client.log_table(run_id, _change_table(comparison.worst), "worst.json")
+            client.log_figure(run_id, draw_differences(record, comparison), "differences.png")
+        for name, run in (("live", record.live_run), ("candidate", record.candidate_run)):
+            numbers |= {f"{name}.{each.replace('@', '_at_')}": v for each, v in (run.measures if run else {}).items()}
+        client.log_batch(
+            run_id, metrics=[Metric(name, value, at_ms, 0) for name, value in numbers.items()], params=params
+        )
+        client.log_dict(run_id, record.model_dump(mode="json"), GATE_FILE)
     return run_id
 
 
@@ -67,10 +101,17 @@ def fetch_record(client: MlflowClient, run_id: str) -> RunRecord:
         return read_record(Path(path))
 
 
-def _experiment_id(client: MlflowClient) -> str:
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    identifier: str = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
-    return identifier
+@contextmanager
+def _run(client: MlflowClient, experiment: str, tags: dict[str, str]) -> Iterator[str]:
+    """A new run, by its id, which ends with the block. Raises `Unavailable` when MLflow stops answering inside."""
+    try:
+        found = client.get_experiment_by_name(experiment)
+        experiment_id = found.experiment_id if found else client.create_experiment(experiment)
+        run_id: str = client.create_run(experiment_id, tags=tags).info.run_id
+        yield run_id
+        client.set_terminated(run_id)
+    except MlflowException as error:
+        raise _lost(error) from error
 
 
 def _tags(record: RunRecord, verdict: Verdict | None) -> dict[str, str]:
@@ -83,7 +124,7 @@ def _tags(record: RunRecord, verdict: Verdict | None) -> dict[str, str]:
         "mlflow.runName": f"{record.suite} {record.started_at:%Y-%m-%d %H:%M}",
     }
     if verdict:
-        tags |= {"verdict": verdict.outcome, "verdict.reasons": "; ".join(verdict.reasons)}
+        tags |= {"verdict": verdict.outcome, "verdict.reasons": "; ".join(map(str, verdict.reasons))}
     return tags
 
 
@@ -120,6 +161,12 @@ def _query_table(record: RunRecord) -> dict[str, list[object]]:
     }
     table |= {metric: [query.scores.get(metric) for query in record.queries] for metric in record.metrics}
     return table
+
+
+def _change_table(changes: Sequence[ChangeRecord]) -> dict[str, list[object]]:
+    """One row per query."""
+    names = ("query_id", "text", "live", "candidate", "change", "live_ms", "candidate_ms")
+    return {name: [getattr(change, name) for change in changes] for name in names}
 
 
 def _lost(error: MlflowException) -> Unavailable:

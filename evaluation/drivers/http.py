@@ -7,7 +7,10 @@ from include.quarry.errors import InvalidInput, NotFound, Unavailable
 
 
 class HttpDriver:
-    """`POST /v1/retrieve` over kept-alive connections, `connections` of them at most."""
+    """`POST /v1/retrieve` over kept-alive connections, `connections` of them at most.
+
+    With `index_version`, that version is asked instead of the route's choice.
+    """
 
     name = "http"
 
@@ -18,10 +21,13 @@ class HttpDriver:
         corpus: str,
         tenant: str,
         connections: int,
+        index_version: str | None = None,
         timeout_s: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._corpus = corpus
+        self._asked: dict[str, object] = {"corpus": corpus, "filters": {}}
+        if index_version is not None:
+            self._asked["index_version"] = index_version
         self._url = url
         self._client = httpx.AsyncClient(
             base_url=url,
@@ -33,7 +39,7 @@ class HttpDriver:
         )
 
     async def retrieve(self, query: str, *, top_k: int) -> Retrieved:
-        body = {"query": query, "top_k": top_k, "corpus": self._corpus, "filters": {}}
+        body = {"query": query, "top_k": top_k, **self._asked}
         try:
             response = await self._client.post("/v1/retrieve", json=body)
         except httpx.TransportError as error:
