@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import chunks, documents
+from include.quarry.errors import Unavailable
 from include.quarry.lake.pending import count_texts
 from include.quarry.operations.progress import Phase, phase
 from include.quarry.routing.building import build_version
@@ -30,23 +31,22 @@ class BuildProgress:
     def applied(self, count: int) -> None:
         """So many documents more are in the index."""
         self._indexed += count
-        self.look()
 
     def look(self) -> None:
-        """Show the count of what the build is at."""
-        with self._database.read() as connection:
-            total = _count(connection, self._corpus)
-            cut = _count(connection, self._corpus, self._spec.chunker.fingerprint)
-            if not self._indexed and cut >= total:
-                texts = count_texts(
-                    connection, self._corpus, self._spec.chunker.fingerprint, self._spec.embedding.fingerprint
-                )
+        """Show the count of what the build is at; nothing while the catalog is busy."""
+        with suppress(Unavailable), self._database.read() as connection:
+            self._step.count(*self._at(connection))
+
+    def _at(self, connection: sa.Connection) -> tuple[int, int, str]:
+        """(done, total, unit)"""
+        chunker, space = self._spec.chunker.fingerprint, self._spec.embedding.fingerprint
+        total = _count(connection, self._corpus)
         if self._indexed:
-            self._step.count(min(self._indexed, total), total, "documents indexed")
-        elif cut < total:
-            self._step.count(cut, total, "documents cut")
-        else:
-            self._step.count(*texts, "texts have vectors")
+            return min(self._indexed, total), total, "documents indexed"
+        cut = _count(connection, self._corpus, chunker)
+        if cut < total:
+            return cut, total, "documents cut"
+        return *count_texts(connection, self._corpus, chunker, space), "texts have vectors"
 
     @contextmanager
     def watching(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """A watched build counts what it is at: documents cut, texts with vectors, documents indexed."""
 
+from include.quarry.catalog.database import Database
 from include.quarry.specs import ChunkerSpec, IndexSpec
 from include.quarry.versions.watch import BuildProgress
 from tests.unit.routing.corpus import SPEC, Corpus
@@ -23,8 +24,9 @@ def test_each_part_of_a_build_is_counted_in_its_own_unit(corpus: Corpus) -> None
     corpus.delete("a")
     progress = BuildProgress(corpus.database, "main", SPEC, counted)  # type: ignore[arg-type]
     progress.look()
-    progress.applied(1)
-    progress.applied(5)
+    for count in (1, 5):
+        progress.applied(count)
+        progress.look()
     assert counted.told == [
         (0, 2, "documents cut"),
         (1, 2, "texts have vectors"),
@@ -47,3 +49,10 @@ def test_a_watched_block_is_looked_at_while_it_runs_and_never_after(corpus: Corp
         assert looked.wait(20)
     looked.clear()
     assert not looked.wait(0.05)
+
+
+def test_a_catalog_that_is_gone_stops_the_counting_and_not_the_build() -> None:
+    counted = Counted()
+    progress = BuildProgress(Database("sqlite:////no/such/folder/catalog.db"), "main", SPEC, counted)  # type: ignore[arg-type]
+    progress.look()
+    assert counted.told == []
