@@ -14,7 +14,7 @@ from rich.console import Console
 
 from include.quarry.operations.installation import REPOSITORY
 from include.quarry.settings import load_settings
-from tests.benchmarks import backfill_rate, drift_power, retrieval_http, vector_stores
+from tests.benchmarks import backfill_rate, drift_power, promotion, retrieval_http, vector_stores
 from tests.benchmarks.report import Report, keep, machine, show
 
 Bench = Callable[[argparse.Namespace, Path], Report]
@@ -61,12 +61,17 @@ def _vector_stores(arguments: argparse.Namespace, folder: Path) -> Report:
     return vector_stores.run(folder, arguments.rows)
 
 
+def _promotion(arguments: argparse.Namespace, folder: Path) -> Report:
+    return promotion.run(folder, arguments.switches, arguments.seconds)
+
+
 BENCHES: dict[str, Bench] = {
     "retrieval_http": _retrieval_http,
     "backfill_rate": _backfill_rate,
     "embedding_engines": _embedding_engines,
     "vector_stores": _vector_stores,
     "drift_power": _drift_power,
+    "promotion": _promotion,
 }
 
 
@@ -79,6 +84,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--chunks", type=int, default=5000, help="chunks of backfill_rate")
     parser.add_argument("--rows", type=int, default=100_000, help="vectors of vector_stores")
     parser.add_argument("--splits", type=int, default=200, help="unchanged windows of drift_power, for each corpus")
+    parser.add_argument("--switches", type=int, default=20, help="promotions and rollbacks of promotion")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHES):
         parser.error(f"unknown benchmarks {sorted(unknown)}; there are {', '.join(BENCHES)}")

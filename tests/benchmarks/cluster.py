@@ -59,14 +59,14 @@ def ray_head(settings: Settings) -> Iterator[Installation]:
 
 
 @contextmanager
-def serving(settings: Settings, application: str) -> Iterator[Installation]:
-    """One application of the product's Serve configuration runs inside, behind the product's ingress."""
+def serving(settings: Settings, *names: str) -> Iterator[Installation]:
+    """Applications of the product's Serve configuration run inside, behind the product's ingress."""
     document = serve_document(REPOSITORY / settings.serve_config, settings.host, settings.http_port)
-    document["applications"] = [each for each in document["applications"] if each["name"] == application]
+    document["applications"] = [each for each in document["applications"] if each["name"] in names]
     with ray_head(settings) as installation:
         api = ServeApi(settings.ray_url, installation.ray_token)
         wait_until(lambda: _deployed(api, document), "Ray Serve's API", _START_S, lambda _: None)
-        wait_until(lambda: _runs(api, application), application, _START_S, lambda _: None)
+        wait_until(lambda: all(_runs(api, name) for name in names), " and ".join(names), _START_S, lambda _: None)
         yield installation
         api.shut_down(12)
 
