@@ -71,6 +71,8 @@ def run(folder: Path, data: Path, splits: int) -> Report:
         found = 100 * rates[JUDGED_SHARE].drifts / rates[JUDGED_SHARE].rounds
         rows.append(Row(f"found: {name}", [], [found], found, "%", at_least=MIN_FOUND_PERCENT if judged else None))
     rows += _releases(corpora, max(splits // 10, 1), notes)
+    unjudged = [name for name, (_, judged) in _shifts(corpora).items() if not judged]
+    notes.append(f"without a bar, for a window of that size does not show it reliably: {'; '.join(unjudged)}")
     notes.append(f"{time.perf_counter() - started:.0f} s altogether; intervals are Clopper's and Pearson's at 95 %")
     folder.mkdir(parents=True, exist_ok=True)
     draw_curves(curves).savefig(folder / f"{NAME}_curves.png", dpi=120)
@@ -89,8 +91,9 @@ def draw_curves(curves: dict[str, list[float]]) -> Figure:
     """Power against the shifted share, a line a shift."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for name, found in curves.items():
-        axes.plot([100 * share for share in SHARES], found, marker="o", label=name)
+    for number, (name, found) in enumerate(curves.items()):
+        axes.plot([100 * share for share in SHARES], found, marker="o", color=f"C{number % 10}", label=name)
+        axes.lines[-1].set_linestyle("-" if number < 10 else "--")
     axes.axhline(MIN_FOUND_PERCENT, color="black", linestyle="--", linewidth=0.8)
     axes.axvline(100 * JUDGED_SHARE, color="black", linestyle="--", linewidth=0.8)
     axes.set(xlabel="share of the window that is shifted, %", ylabel="called drift in one window, %", ylim=(-3, 103))
@@ -172,7 +175,10 @@ def _releases(corpora: Corpora, rounds: int, notes: list[str]) -> Iterator[Row]:
         verdicts = [_judge(old, window, seed) for seed in range(rounds)]
         rate = _rate(verdicts)
         name = f"kedro {before} to {after}"
-        notes.append(f"{name} ({window.document_count} new or changed documents): {rate}")
+        notes.append(
+            f"{name} ({window.document_count} new or changed documents): drift {rate.drifts}, watch or drift "
+            f"{rate.alarms} of {rate.rounds} seeds; the documents are the same each time, so this is one observation"
+        )
         percent = 100 * (rate.drifts if real else rate.alarms) / rate.rounds
         bar = {"at_least": MIN_FOUND_PERCENT} if real else {"at_most": MAX_ALARMS_PERCENT}
         yield Row(f"{'found' if real else 'alarms'}: {name}", [], [percent], percent, "%", **bar)
