@@ -56,7 +56,11 @@ def open_versions(
     with ExitStack() as stack:
         stack.callback(database.close)
         indexes = [
-            Index.load(Path(version.snapshot), Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            Index.load(
+                Path(version.snapshot),
+                Path(stack.enter_context(tempfile.TemporaryDirectory())),
+                servers=settings.store_servers,
+            )
             for version in versions
         ]
         followers = [

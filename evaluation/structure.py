@@ -12,6 +12,7 @@ from include.quarry.errors import IncompleteIndex
 from include.quarry.routing.audit import audit_passages, audit_vectors, load_passages, load_store, sample_chunks
 from include.quarry.routing.completeness import check_completeness
 from include.quarry.settings import Settings
+from include.quarry.stores.servers import StoreServers
 
 Fact = str | int | float
 Facts = dict[str, Fact]
@@ -29,7 +30,7 @@ def inspect(
     steps: tuple[tuple[Ground, Callable[[], Mapping[str, Fact]]], ...] = (
         ("completeness", lambda: check_completeness(version.version_id, settings, patience_s=patience_s)),
         ("passages", lambda: _audit_passages(version, settings)),
-        ("vectors", lambda: _audit_vectors(version, policy, load)),
+        ("vectors", lambda: _audit_vectors(version, settings.store_servers, policy, load)),
     )
     for ground, prove in steps:
         try:
@@ -47,10 +48,11 @@ def _audit_passages(version: IndexVersion, settings: Settings) -> Facts:
     return {"compared": compared}
 
 
-def _audit_vectors(version: IndexVersion, policy: GatePolicy, load: LoadEmbedder) -> Facts:
+def _audit_vectors(version: IndexVersion, servers: StoreServers, policy: GatePolicy, load: LoadEmbedder) -> Facts:
     snapshot = Path(version.snapshot)
     sample = sample_chunks(load_passages(snapshot), policy.audited_chunks, seed=version.version_id)
-    audit = audit_vectors(load_store(snapshot, version.spec.store.adapter), sample, load(version.spec.embedding))
+    store = load_store(snapshot, version.spec.store.adapter, servers)
+    audit = audit_vectors(store, sample, load(version.spec.embedding))
     foreign = sorted(chunk_id for chunk_id, cosine in audit.cosines.items() if cosine < policy.min_cosine)
     if foreign:
         raise IncompleteIndex(

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.quarry.index_specs import read_index_spec
 from include.quarry.specs import Dtype, IndexSpec
+from include.quarry.stores.servers import StoreServers
 
 
 class Settings(BaseSettings):
@@ -48,6 +49,13 @@ class Settings(BaseSettings):
     lake_url: str = Field(
         "", description="vector lake, a folder or a pyarrow.fs URI; empty means `home`/lake", repr=False
     )
+    milvus_url: str = Field("", description="Milvus server of index specs that name it; may be empty")
+    milvus_token: str = Field("", description="token of `milvus_url`, `user:password` too; may be empty", repr=False)
+    pinecone_key: str = Field("", description="API key of index specs on Pinecone; may be empty", repr=False)
+    pinecone_url: str = Field("", description="Pinecone's control plane; empty means their own")
+    pinecone_cloud: str = Field("aws", description="cloud in which Pinecone puts an index")
+    pinecone_region: str = Field("us-east-1", description="region in which Pinecone puts an index")
+    store_timeout_s: float = Field(10, gt=0, le=600, description="how long a vector server may take to answer")
     docs: str = Field("environment:", description="what is ingested by default: a folder, or `environment:`")
 
     failure_webhook: str = Field(
@@ -90,6 +98,19 @@ class Settings(BaseSettings):
     def lake_uri(self) -> str:
         """Root of the vector lake, for pyarrow.fs."""
         return self.lake_url or str(self.home.absolute() / "lake")
+
+    @property
+    def store_servers(self) -> StoreServers:
+        """The vector servers that index versions may live on."""
+        return StoreServers(
+            milvus_url=self.milvus_url,
+            milvus_token=self.milvus_token,
+            pinecone_key=self.pinecone_key,
+            pinecone_url=self.pinecone_url,
+            pinecone_cloud=self.pinecone_cloud,
+            pinecone_region=self.pinecone_region,
+            timeout_s=self.store_timeout_s,
+        )
 
     @property
     def mlflow_url(self) -> str:

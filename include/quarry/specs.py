@@ -24,7 +24,12 @@ Text = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 _CLOSED = ConfigDict(extra="forbid")
 _MOST, _LONGEST = 8, 240  # complaints in one message, characters in one complaint
 _SPECIAL_TOKENS = 2  # a model puts one before and one after each text
-FaissKind = Literal["auto", "flat", "hnsw", "ivf", "sq8"]
+StoreKind = Literal["auto", "flat", "hnsw", "ivf", "sq8"]
+_KINDS: dict[str, tuple[StoreKind, ...]] = {
+    "faiss": ("auto", "flat", "hnsw", "ivf", "sq8"),
+    "milvus": ("auto", "flat", "hnsw"),
+    "pinecone": ("auto",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,15 @@ class EmbeddingSpec:
 
 @dataclass(frozen=True, slots=True)
 class StoreSpec:
-    """Which vector store, and how it searches: `auto` is exact while small and a graph when large."""
+    """Which vector store, and how it searches.
+
+    `auto`: FAISS is exact while small and a graph when large, Milvus a graph, and Pinecone always chooses for itself.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
-    adapter: Literal["faiss"] = "faiss"
-    kind: FaissKind = "auto"
+    adapter: Literal["faiss", "milvus", "pinecone"] = "faiss"
+    kind: StoreKind = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +161,9 @@ def _complaint(found: Any) -> str:
 
 def _misfits(spec: IndexSpec) -> Iterator[str]:
     """Fields that are right by themselves and wrong together."""
+    store, kinds = spec.store, _KINDS[spec.store.adapter]
+    if store.kind not in kinds:
+        yield f"store.kind is {store.kind!r}; {store.adapter} has {', '.join(kinds)}"
     chunker, model_reads = spec.chunker, spec.embedding.max_tokens - _SPECIAL_TOKENS
     if chunker.min_tokens > chunker.max_tokens // 2:
         yield f"chunker.min_tokens is {chunker.min_tokens}; at most half of chunker.max_tokens {chunker.max_tokens}"

@@ -47,6 +47,7 @@ class RetrievalDeployment:
             interval_s=settings.follow_interval_s,
             always=(_DEFAULT_CORPUS,),
             each_turn=self._comparisons.write,
+            servers=settings.store_servers,
         )
         self._metrics = LagMetrics(database, self._indexes)
         self._follower = threading.Thread(target=self._indexes.follow, name="follower", daemon=True)

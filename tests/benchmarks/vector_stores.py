@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Float32, Passage, Scope, Vectors
-from include.quarry.specs import FaissKind, StoreSpec
+from include.quarry.specs import StoreKind, StoreSpec
 from include.quarry.stores import milvus
 from include.quarry.stores.faiss import FaissStore
 from include.quarry.stores.protocol import VectorStore
@@ -97,11 +97,11 @@ def run(folder: Path, rows: int) -> Report:
     return Comparison("vector_stores", notes=notes, figures=figures)
 
 
-def _faiss(kind: FaissKind) -> Contestant:
+def _faiss(kind: StoreKind) -> Contestant:
     return Contestant(lambda: FaissStore(StoreSpec(kind=kind), SPACE, D), FaissStore.load)
 
 
-def _milvus(server: milvus.MilvusServer, kind: FaissKind) -> Contestant:
+def _milvus(server: milvus.MilvusServer, kind: StoreKind) -> Contestant:
     version = f"bench-{uuid4().hex}"
 
     def drop(store: VectorStore) -> None:

@@ -14,6 +14,7 @@ SHIPPED = {
     "default": IndexSpec(),
     "int8": IndexSpec(embedding=EmbeddingSpec(dtype="int8")),
     "int8_faiss": IndexSpec(store=StoreSpec(kind="sq8")),
+    "milvus": IndexSpec(store=StoreSpec(adapter="milvus")),
     "small_chunks": IndexSpec(chunker=ChunkerSpec(max_tokens=128, min_tokens=24)),
 }
 

@@ -14,18 +14,16 @@ from include.quarry.retrieval.digest import digest
 from include.quarry.retrieval.fusion import reciprocal_rank_fusion
 from include.quarry.retrieval.passages import PassageTable
 from include.quarry.specs import IndexSpec
-from include.quarry.stores.faiss import FaissStore
+from include.quarry.stores.adapters import ADAPTERS
 from include.quarry.stores.protocol import VectorStore
+from include.quarry.stores.servers import StoreServers
 from include.quarry.stores.snapshot import read_manifest, writing
 from include.quarry.stores.updates import check_k
 
 _KIND = "index"
 DEPTH = 100
+_NO_SERVERS = StoreServers()
 
-_NEW_STORE: dict[str, Callable[[IndexSpec], VectorStore]] = {
-    "faiss": lambda spec: FaissStore(spec.store, spec.embedding.fingerprint, spec.embedding.dimensions)
-}
-_LOADED_STORE: dict[str, Callable[[Path], VectorStore]] = {"faiss": FaissStore.load}
 _NEW_LEXICAL: dict[str, Callable[[IndexSpec, Path], LexicalIndex]] = {
     "tantivy": lambda spec, scratch: TantivyIndex(spec.lexical, scratch)
 }
@@ -62,19 +60,28 @@ class Index:
         """The `seq` up to which this index has applied the log."""
         return self._watermark
 
+    @property
+    def waits(self) -> bool:
+        """Whether a search waits for a server, and so must not hold up whoever has other work meanwhile."""
+        return ADAPTERS[self.spec.store.adapter].remote
+
     @classmethod
-    def create(cls, spec: IndexSpec, version: str, scratch: Path) -> Self:
-        """An empty index that keeps its working files in `scratch`, an empty folder of its own."""
-        store = _NEW_STORE[spec.store.adapter](spec)
+    def create(cls, spec: IndexSpec, version: str, scratch: Path, *, servers: StoreServers = _NO_SERVERS) -> Self:
+        """An index that holds nothing yet, and keeps its working files in `scratch`, an empty folder of its own.
+
+        A store on a server may hold what an unfinished build left. Raises `Misconfigured` or `Unavailable` there.
+        """
+        store = ADAPTERS[spec.store.adapter].new(spec, version, servers)
         lexical = _NEW_LEXICAL[spec.lexical.adapter](spec, scratch / "lexical")
         return cls(spec, version, store=store, lexical=lexical, passages=PassageTable())
 
     @classmethod
-    def load(cls, folder: Path, scratch: Path) -> Self:
-        """The index that `save` wrote. Raises `NotFound`, `IncompleteIndex`, or `Conflict` when `scratch` is in use."""
+    def load(cls, folder: Path, scratch: Path, *, servers: StoreServers = _NO_SERVERS) -> Self:
+        """The index that `save` wrote. Raises `NotFound`, `IncompleteIndex`, or `Conflict` when `scratch` is in use;
+        of a store on a server, what `create` raises there."""
         facts = read_manifest(folder, _KIND)
         spec = IndexSpec.from_json(facts["spec"])
-        store = _LOADED_STORE[spec.store.adapter](folder / "store")
+        store = ADAPTERS[spec.store.adapter].load(folder / "store", servers)
         lexical = _LOADED_LEXICAL[spec.lexical.adapter](folder / "lexical", scratch / "lexical")
         passages = PassageTable.load(folder / "passages")
         return cls(

@@ -19,6 +19,7 @@ from include.quarry.stores.updates import check_k
 # itself takes 1-3 ms at ten thousand chunks. At 5 ms the loop's other requests would begin to notice.
 _SLOW_SEARCH_MS = 5.0
 _MEMORY = 0.1
+_WAITING = 8
 
 
 class QueryEncoder(Protocol):
@@ -76,11 +77,13 @@ class Retriever:
     """Answers queries on one pair of encoder and index, which never changes.
 
     A search that costs less than a hand-over is worth runs on the event loop; once searches are slow on average, they
-    go to threads, since a loop that serves many must not wait for one large index.
+    go to threads, since a loop that serves many must not wait for one large index. Those of an index that waits for a
+    server always do, several at once.
     """
 
     def __init__(self, serving: Serving, *, threads: int = 1) -> None:
         self._serving = serving
+        threads = max(threads, _WAITING) if serving.index.waits else threads
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="search")
         self._search_ms = 0.0
         self._batches: dict[_Key, _Batch] = {}
@@ -131,7 +134,7 @@ class Retriever:
             self._search_ms += _MEMORY * (spent_ms - self._search_ms)
             return found
 
-        if self._search_ms < _SLOW_SEARCH_MS:
+        if not self._serving.index.waits and self._search_ms < _SLOW_SEARCH_MS:
             return search()
         return await asyncio.get_running_loop().run_in_executor(self._threads, search)
 

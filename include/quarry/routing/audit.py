@@ -5,7 +5,7 @@ A store keeps its vectors to itself; but the score of a chunk against its own te
 stored vector to the new one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -14,16 +14,16 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.schema import chunks
 from include.quarry.embedding.protocol import Embedder
-from include.quarry.errors import IncompleteIndex, Misconfigured
+from include.quarry.errors import IncompleteIndex
 from include.quarry.records import Chunk, DocumentKey, Scope, Vectors
 from include.quarry.retrieval.passages import PassageTable
-from include.quarry.stores.faiss import FaissStore
+from include.quarry.stores.adapters import ADAPTERS
 from include.quarry.stores.protocol import VectorStore
+from include.quarry.stores.servers import StoreServers
 
 _BATCH = 500
 _DEPTH = 100
 _EXAMPLES = 3
-_STORES: dict[str, Callable[[Path], VectorStore]] = {"faiss": FaissStore.load}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,9 @@ def load_passages(snapshot: Path) -> PassageTable:
     return PassageTable.load(snapshot / "passages")
 
 
-def load_store(snapshot: Path, adapter: str) -> VectorStore:
-    """The vectors of a version's snapshot. Raises `Misconfigured` where the adapter keeps them elsewhere."""
-    if adapter not in _STORES:
-        raise Misconfigured(f"vectors of store {adapter!r} cannot be audited; allowed are {sorted(_STORES)}")
-    return _STORES[adapter](snapshot / "store")
+def load_store(snapshot: Path, adapter: str, servers: StoreServers) -> VectorStore:
+    """The vectors of a version's snapshot, wherever the adapter keeps them. Raises `Misconfigured` or `Unavailable`."""
+    return ADAPTERS[adapter].load(snapshot / "store", servers)
 
 
 def audit_passages(connection: sa.Connection, passages: PassageTable) -> int:

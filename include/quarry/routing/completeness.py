@@ -30,7 +30,7 @@ def check_completeness(version_id: str, settings: Settings, *, patience_s: float
         raise Conflict(f"index version {version_id!r} is {version.state} and has no snapshot; build it first")
     follow = Follow(version.corpus, version.spec.chunker.fingerprint, version.spec.embedding.fingerprint)
     with tempfile.TemporaryDirectory() as scratch:
-        index = Index.load(Path(version.snapshot), Path(scratch))
+        index = Index.load(Path(version.snapshot), Path(scratch), servers=settings.store_servers)
         follower = Follower(database, VectorLake(database, settings.lake_uri), index, version.corpus)
         if waiting := follower.catch_up(patience_s):
             behind = lag_of(database, version.corpus, index.watermark).changes
@@ -44,7 +44,7 @@ def check_completeness(version_id: str, settings: Settings, *, patience_s: float
                 follower.step()
                 on_their_way = waiting_documents(snapshot, follow)  # the snapshot begins with its first query
             expected = set(expected_contents(snapshot, follow))
-            held = set(index.contents())
+            held = follower.settled(lambda: set(index.contents()))
             excess = index.chunks([chunk_id for chunk_id, _ in held - expected])
             held -= {(chunk.chunk_id, chunk.doc_version) for chunk in excess if chunk.key in on_their_way}
             if held != expected:

@@ -5,17 +5,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
+from typing import TypeVar
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import head
 from include.quarry.catalog.updates import Follow, news, read_stretch
+from include.quarry.errors import IncompleteIndex
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, DocumentUpdate, Vectors
 from include.quarry.retrieval.index import Index
 
 _UPDATES_PER_BATCH = 2048
 _LOOK_AGAIN_S = 0.2
+_LOOKS = 3
 PATIENCE_S = 60.0
+Seen = TypeVar("Seen")
 
 
 class Follower:
@@ -72,6 +76,17 @@ class Follower:
         while (waiting := self.step()) and self._index.watermark < goal and time.monotonic() < deadline:
             pause.wait(_LOOK_AGAIN_S)
         return waiting if self._index.watermark < goal else 0
+
+    def settled(self, look: Callable[[], Seen]) -> Seen:
+        """What `look` gives, which needs the parts of the index to hold the same. A store that replicas share may be
+        ahead of the others for a moment: then the log is followed once more. Raises `IncompleteIndex` when they still
+        differ."""
+        for _ in range(_LOOKS - 1):
+            try:
+                return look()
+            except IncompleteIndex:
+                self.step()
+        return look()
 
     def _with_vectors(self, updates: Sequence[DocumentUpdate]) -> list[DocumentUpdate]:
         hashes = [chunk.text_hash for update in updates for chunk in update.chunks]

@@ -27,10 +27,12 @@ from include.quarry.retrieval.retriever import QueryEncoder, Retriever, Serving
 from include.quarry.routing.choice import choose_version
 from include.quarry.routing.follower import Follower
 from include.quarry.specs import EmbeddingSpec
+from include.quarry.stores.servers import StoreServers
 
 logger = logging.getLogger(__name__)
 _IDLE_S = 900.0
 _OPEN_AGAIN_S = 10.0
+_NO_SERVERS = StoreServers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class ResidentIndexes:
         interval_s: float,
         always: Sequence[str] = (),
         each_turn: Callable[[], None] = lambda: None,
+        servers: StoreServers = _NO_SERVERS,
     ) -> None:
         """The corpora in `always` are loaded as soon as they have a route, and never unloaded.
 
@@ -90,6 +93,7 @@ class ResidentIndexes:
         self._interval_s = interval_s
         self._always = always
         self._each_turn = each_turn
+        self._servers = servers
         self._residents: dict[str, Resident] = {}
         self._used_at: dict[str, float] = {}
         self._loading = threading.Lock()
@@ -193,7 +197,7 @@ class ResidentIndexes:
     def _open(self, version: IndexVersion) -> Loaded:
         scratch = self._scratch / f"{version.version_id}-{time.monotonic_ns()}"
         scratch.mkdir(parents=True)
-        index = Index.load(Path(version.snapshot), scratch)
+        index = Index.load(Path(version.snapshot), scratch, servers=self._servers)
         follower = Follower(self._database, self._lake, index, version.corpus)
         follower.step()
         return Loaded(Retriever(Serving(self._encoder_of(version.spec.embedding), index)), follower, scratch)

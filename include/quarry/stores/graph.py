@@ -14,7 +14,7 @@ import faiss as _faiss
 import numpy as np
 
 from include.quarry.records import Float32
-from include.quarry.specs import FaissKind
+from include.quarry.specs import StoreKind
 from include.quarry.stores.columns import Mask, Rows
 
 faiss: Any = _faiss  # its type stubs lack most of what SWIG exports
@@ -42,7 +42,7 @@ class Limits:
     ivf_rows: int = 2_000_000
 
 
-def build(kind: FaissKind, vectors: Float32, limits: Limits) -> Any | None:
+def build(kind: StoreKind, vectors: Float32, limits: Limits) -> Any | None:
     """The structure for these vectors `[n, d]`, or None where a scan is better."""
     count, dimensions = vectors.shape
     if kind == "auto":
