@@ -9,7 +9,7 @@ DOCS ?=
 PART ?=
 TESTS ?= tests
 
-.PHONY: help setup demo test up down status logs lint bench lock
+.PHONY: help setup demo test gate up down status logs lint bench lock
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
@@ -46,6 +46,11 @@ lint: setup  ## ruff and mypy
 
 test: lint  ## everything: lint, then every test; TESTS=path for some
 	$(BIN)/pytest $(TESTS)
+
+gate: setup  ## ask a small judged suite in one process: a change that hurts ranking fails here
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+		QUARRY_HOME=$$home QUARRY_DATABASE_URL= QUARRY_LAKE_URL= QUARRY_EMBEDDING_DTYPE=bf16 \
+		$(BIN)/python -m evaluation gate --suite quarry_town --in-process --no-track
 
 bench: setup  ## the benchmarks, against the bare floor of the same run
 	$(BIN)/python -m tests.benchmarks

@@ -7,6 +7,7 @@ from evaluation.judgments import SuiteCard, Thresholds
 from evaluation.policy import GatePolicy
 from evaluation.trial import Trial
 
+_MB = 10**6
 _NOT_ABOUT_A_VERSION = ("ingestion_documents_per_s",)
 
 
@@ -58,13 +59,12 @@ def _latency(trial: Trial, policy: GatePolicy) -> Iterator[Check]:
 
 
 def _size(trial: Trial, policy: GatePolicy) -> Iterator[Check]:
-    value, live = trial.candidate.size_bytes, trial.live.size_bytes
-    note = f"{policy.max_size_ratio:g} times the live version's {live:,}"
-    yield Check("bytes of the snapshot", value, "at most", policy.max_size_ratio * live, None, "size", note)
+    value, live = trial.candidate.size_bytes / _MB, trial.live.size_bytes / _MB
+    limits = [(policy.max_size_ratio * live, f"{policy.max_size_ratio:g} times the live version's {live:.3f}")]
     if policy.max_size_bytes is not None:
-        yield Check(
-            "bytes of the snapshot", value, "at most", policy.max_size_bytes, None, "size", "gate.max_size_bytes"
-        )
+        limits.append((policy.max_size_bytes / _MB, "gate.max_size_bytes in suite.yaml"))
+    for limit, note in limits:
+        yield Check("snapshot, MB", value, "at most", limit, None, "size", note)
 
 
 def _about_a_version(thresholds: Thresholds) -> Thresholds:

@@ -32,11 +32,9 @@ PerQuery = dict[str, dict[str, float]]
 
 
 def rank_documents(hits: Sequence[tuple[str, float]]) -> list[str]:
-    """Document ids, best first: each document counts by its best passage, and equal scores are ordered by id."""
-    best: dict[str, float] = {}
-    for doc_id, score in hits:
-        best[doc_id] = max(score, best.get(doc_id, score))
-    return sorted(best, key=lambda doc_id: (-best[doc_id], doc_id))
+    """Document ids in the order of their first passage: the order that was answered, not the one that the scores ask
+    for, since the answer is what users see."""
+    return list(dict.fromkeys(doc_id for doc_id, _ in hits))
 
 
 def score(judgments: Mapping[str, Mapping[str, int]], rankings: Mapping[str, Sequence[str]]) -> PerQuery:

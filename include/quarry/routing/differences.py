@@ -1,6 +1,6 @@
 """In words: how what an index holds differs from what the log says it must hold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -27,12 +27,17 @@ def describe(connection: sa.Connection, corpus: str, missing: Sequence[str], exc
     Deletes that were ignored, and an index that stopped following the log, are called by their name.
     """
     lacking = _documents_of(connection, missing)
-    held = {chunk.key for chunk in excess}
+    held = {chunk.key: chunk.doc_version for chunk in excess}
     standing = _standing(connection, corpus)
     deleted = sorted(key for key in held if key not in standing or standing[key].deleted)
-    outdated = held - set(deleted)
+    outdated = held.keys() - set(deleted)
     parts = [f"{len(missing)} chunks missing, {len(excess)} in excess"]
-    parts += _stale(connection, corpus, standing, lacking | held)
+    differing = dict.fromkeys(lacking, 0) | held
+    first = _first_not_applied(connection, differing)
+    newer = {key for key, document in standing.items() if document.seq >= first and not document.deleted}
+    if len(differing) > 1 and newer and newer <= differing.keys():  # nothing later was applied either
+        behind = connection.scalar(_count_from(corpus, first))
+        parts.append(f"nothing since change {first} was applied, {behind} changes behind the head of the log")
     if deleted:
         parts.append(f"{len(deleted)} deleted documents still held {_names(deleted)}")
     if outdated:
@@ -42,16 +47,21 @@ def describe(connection: sa.Connection, corpus: str, missing: Sequence[str], exc
     return "; ".join(parts)
 
 
-def _stale(
-    connection: sa.Connection, corpus: str, standing: dict[DocumentKey, _Document], differing: set[DocumentKey]
-) -> Iterator[str]:
-    """Says so when nothing at all was applied from some change on, rather than this and that."""
-    first = min((standing[key].seq for key in differing if key in standing), default=0)
-    present_since = {key for key, document in standing.items() if document.seq >= first and not document.deleted}
-    if first and len(differing) > 1 and present_since and present_since <= differing:
-        c = changes.c
-        behind = connection.scalar(sa.select(sa.func.count()).where(c.corpus == corpus, c.seq >= first))
-        yield f"nothing since change {first} was applied, {behind} changes behind the head of the log"
+def _first_not_applied(connection: sa.Connection, held: dict[DocumentKey, int]) -> int:
+    """The oldest change of these documents that is newer than the version held, 0 standing for none."""
+    columns = [changes.c[name] for name in (*_KEY, "doc_version", "seq")]
+    first: list[int] = []
+    names = sorted({key.doc_id for key in held})
+    for start in range(0, len(names), _BATCH):
+        of_them = changes.c.doc_id.in_(names[start : start + _BATCH])
+        for *key, version, seq in connection.execute(sa.select(*columns).where(of_them)):
+            if version > held.get(DocumentKey(*key), version):
+                first.append(seq)
+    return min(first, default=0)
+
+
+def _count_from(corpus: str, seq: int) -> sa.Select[int]:
+    return sa.select(sa.func.count()).where(changes.c.corpus == corpus, changes.c.seq >= seq)
 
 
 def _standing(connection: sa.Connection, corpus: str) -> dict[DocumentKey, _Document]:

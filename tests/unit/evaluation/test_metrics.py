@@ -51,13 +51,8 @@ def test_the_order_of_the_rankings_does_not_matter() -> None:
     assert score(judgments, {"q2": ["b"], "q1": ["x", "a"]}) == score(judgments, {"q1": ["x", "a"], "q2": ["b"]})
 
 
-def test_documents_count_by_their_best_passage_and_ties_go_by_id() -> None:
-    assert rank_documents([("d", 0.7), ("b", 0.5), ("c", 0.9), ("a", 0.5), ("c", 0.1), ("b", 0.7)]) == [
-        "c",
-        "b",
-        "d",
-        "a",
-    ]
+def test_documents_count_by_their_first_passage_in_the_order_that_was_answered() -> None:
+    assert rank_documents([("d", 0.7), ("b", 0.5), ("c", 0.9), ("a", 0.5), ("c", 1.0), ("b", 0.7)]) == list("dbca")
 
 
 def test_nothing_judged_gives_no_scores() -> None:
