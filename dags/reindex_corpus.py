@@ -1,7 +1,7 @@
 """Build a new index version of a corpus, prove that it is complete and no worse, and let it in by degrees.
 
     decide -> embed what is missing -> build -> check completeness -> hold -> gate -> shadow -> canary of 5, 25, 50 %
-           -> approve, where asked for -> promote
+           -> approve, where asked for -> promote -> remember the content, to tell drift by
 
 - **By hand**: `spec` is `live`, the name of an index spec, or JSON; `suite` is what the gate judges by, and empty means
   that there is none; `approval` lets a person decide in this UI before the promotion.
@@ -23,10 +23,11 @@ from ray_job_operator import RayJobOperator
 
 from include.quarry.settings import load_settings
 
-OPTIONS = "--corpus {{ params.corpus | quote }} --spec {{ params.spec | quote }}"
+CORPUS = "{{ params.corpus | quote }}"
+OPTIONS = f"--corpus {CORPUS} --spec {{{{ params.spec | quote }}}}"
 ASKED_BY = "{{ 'asset' if dag_run.run_type == 'asset_triggered' else 'hand' }}"  # the type itself renders as an enum
 VERSION = "{{ params.corpus }}-{{ run_id | digest }}"
-SHADOW_SHARE, CANARY_SHARES = 0.5, (0.05, 0.25, 0.5)
+SHADOW_SHARE, CANARY_PERCENT = 0.5, (5, 25, 50)
 
 with quarry_dag(
     __file__,
@@ -50,13 +51,11 @@ with quarry_dag(
         return asked_by != "asset" or drifted or needs_reindex(corpus, load_settings())
 
     embed_missing = RayJobOperator(
-        task_id="embed_missing",
-        entrypoint=f"python -m ray_apps.jobs.embed_corpus {OPTIONS}",
+        task_id="embed_missing", entrypoint=f"python -m ray_apps.jobs.embed_corpus {OPTIONS}"
     )
 
     build_index = RayJobOperator(
-        task_id="build_index",
-        entrypoint=f"python -m ray_apps.jobs.build_index {OPTIONS} --version-id {VERSION}",
+        task_id="build_index", entrypoint=f"python -m ray_apps.jobs.build_index {OPTIONS} --version-id {VERSION}"
     )
 
     @task
@@ -99,8 +98,11 @@ with quarry_dag(
 
         return make_live(version_id, load_settings())
 
+    remember = RayJobOperator(
+        task_id="remember", entrypoint=f"python -m ray_apps.jobs.detect_drift --remember 1 --corpus {CORPUS}"
+    )
+
     held = hold(VERSION)
-    approve = VersionApproval(task_id="approve", version_id=VERSION, subject=f"Let {VERSION} answer?")
     chain(
         decide("{{ params.corpus }}", ASKED_BY),
         embed_missing,
@@ -109,10 +111,8 @@ with quarry_dag(
         held,
         gate(VERSION, "{{ params.suite }}", held),  # type: ignore[arg-type]
         try_out.override(task_id="shadow")(VERSION, "shadow", SHADOW_SHARE),
-        *(
-            try_out.override(task_id=f"canary_{share:.0%}".rstrip("%"))(VERSION, "canary", share)
-            for share in CANARY_SHARES
-        ),
-        approve,
+        *(try_out.override(task_id=f"canary_{share}")(VERSION, "canary", share / 100) for share in CANARY_PERCENT),
+        VersionApproval(task_id="approve", version_id=VERSION, subject=f"Let {VERSION} answer?"),
         promote(VERSION),
+        remember,
     )

@@ -1,4 +1,4 @@
-"""The command line: `run` measures, `compare` tells two runs apart, `gate` decides.
+"""The command line: `run` measures, `compare` tells two runs apart, `gate` decides, `drift` reports.
 
 `gate` judges a run by its suite's thresholds or, with `--candidate`, an index version against the live one. Its last
 line on standard output is the verdict as JSON.
@@ -105,6 +105,15 @@ def _gate_candidate(options: argparse.Namespace, console: Console) -> int:
     return EXIT_CODES[record.outcome]
 
 
+def _drift(options: argparse.Namespace, console: Console) -> int:
+    from evaluation.drift_session import report_drift  # noqa: PLC0415 evidently takes seconds to import
+
+    page, run_id = report_drift(options.corpus, load_settings(), options.mlflow if options.track else None)
+    console.print(f"page: {page}", highlight=False)
+    _print_json({"page": str(page), "mlflow_run": run_id})
+    return 0
+
+
 def _connect(options: argparse.Namespace) -> Any:
     """MLflow's client, or None if nothing is to be kept; asked before the work, not after it."""
     if not options.track:
@@ -192,6 +201,12 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
         "--patience", type=float, default=PATIENCE_S, metavar="S", help="wait for vectors (default: %(default)s)"
     )
     _add_run_options(gate, settings)
+
+    drift = commands.add_parser("drift", help="report the window of a corpus that was judged for drift last")
+    drift.set_defaults(command=_drift)
+    drift.add_argument("--corpus", default="main", help="default: %(default)s")
+    drift.add_argument("--no-track", dest="track", action="store_false", help="keep nothing in MLflow")
+    drift.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
     return parser
 
 

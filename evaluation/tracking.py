@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from evaluation.gate import Verdict
 from evaluation.gate_record import ChangeRecord, GateRecord
 from evaluation.picture import draw, draw_differences
 from evaluation.record import RunRecord, read_record
+from include.quarry.drift.verdict import Verdict as DriftVerdict
 from include.quarry.errors import NotFound, Unavailable
 
 EXPERIMENT = "quarry-relevance"
 GATE_EXPERIMENT = "quarry-gates"
+DRIFT_EXPERIMENT = "quarry-drift"
 RECORD_FILE = "run.json"
 GATE_FILE = "gate.json"
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -88,6 +90,24 @@ def log_gate(client: MlflowClient, record: GateRecord) -> str:
             run_id, metrics=[Metric(name, value, at_ms, 0) for name, value in numbers.items()], params=params
         )
         client.log_dict(run_id, record.model_dump(mode="json"), GATE_FILE)
+    return run_id
+
+
+def log_drift(client: MlflowClient, verdict: DriftVerdict, tags: Mapping[str, str], paths: Sequence[Path]) -> str:
+    """Keep a verdict about a window: each statistic's effect, its adjusted probability, and the report's files.
+
+    Returns MLflow's run id. Raises `Unavailable` as `log_run` does.
+    """
+    named = {"verdict": verdict.outcome, "verdict.reasons": "; ".join(verdict.reasons)}
+    numbers = {f"{one.name}.effect": one.value for one in verdict.statistics}
+    numbers |= {f"{name}.adjusted_p": value for name, value in verdict.adjusted.items()}
+    with _run(
+        client, DRIFT_EXPERIMENT, {**tags, **named, "mlflow.runName": f"{tags['corpus']} {verdict.outcome}"}
+    ) as run_id:
+        for name, value in numbers.items():
+            client.log_metric(run_id, name, value)
+        for path in paths:
+            client.log_artifact(run_id, str(path))
     return run_id
 
 

@@ -14,7 +14,7 @@ from jinja2 import Template
 def test_promotion_comes_only_after_the_completeness_check(dag_bag) -> None:
     dag = dag_bag.dags["reindex_corpus"]
     way = ["decide", "embed_missing", "build_index", "check_completeness", "hold", "gate", "shadow"]
-    way += ["canary_5", "canary_25", "canary_50", "approve", "promote"]
+    way += ["canary_5", "canary_25", "canary_50", "approve", "promote", "remember"]
     assert {task.task_id for task in dag.tasks} == set(way)
     for before, after in pairwise(way):
         assert dag.get_task(after).upstream_task_ids == {before}
@@ -95,3 +95,38 @@ def test_an_asset_event_is_told_from_a_request_by_hand(dag_bag, run_type: DagRun
     """With the type that Airflow itself hands to the template, which does not render as its value."""
     _, template = dag_bag.dags["reindex_corpus"].get_task("decide").op_args
     assert Template(template).render(dag_run=SimpleNamespace(run_type=run_type)) == asked_by
+
+
+def test_drift_is_reported_before_it_is_acted_upon_and_asks_for_a_reindex(dag_bag) -> None:
+    dag = dag_bag.dags["detect_drift"]
+    assert dag.get_task("report").upstream_task_ids == {"detect"}
+    assert dag.get_task("act").upstream_task_ids == {"report"}
+    assert outlets(dag_bag, "detect_drift") == {"act": ["quarry://drift/main"]}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        ({"outcome": "drift", "begins": True}, None),
+        ({"outcome": "drift", "begins": False}, "AirflowSkipException"),
+        ({"outcome": "watch", "begins": False}, "AirflowSkipException"),
+        ({"outcome": "model_changed", "begins": True, "remedy": {"reason": "pin it"}}, "AirflowFailException"),
+    ],
+)
+def test_only_drift_that_begins_asks_for_a_version_and_a_changed_model_is_an_alarm(dag_bag, verdict, expected) -> None:
+    act = dag_bag.dags["detect_drift"].get_task("act").python_callable
+    if expected is None:
+        assert act(verdict) is None
+        return
+    with pytest.raises(Exception, match=r".") as raised:
+        act(verdict)
+    assert type(raised.value).__name__ == expected
+
+
+def test_a_drift_event_is_a_reason_to_reindex_and_a_lake_event_is_not(dag_bag, monkeypatch) -> None:
+    monkeypatch.setattr("include.quarry.routing.promotion.needs_reindex", lambda corpus, settings: False)
+    decide = dag_bag.dags["reindex_corpus"].get_task("decide").python_callable
+    lake, drift = SimpleNamespace(uri="quarry://lake/main"), SimpleNamespace(uri="quarry://drift/main")
+    assert decide("main", "asset", [lake]) is False
+    assert decide("main", "asset", [lake, drift]) is True
+    assert decide("main", "hand") is True

@@ -81,7 +81,8 @@ def run_reindex(airflow_database, dag_bag, settings_of_fakes) -> Callable[..., S
 def test_a_complete_version_is_promoted(run_reindex, routing: Routing, fake_ray: FakeRay) -> None:
     run = run_reindex(corpus="docs")
     assert run.state == "success", run.tasks
-    embed, build = fake_ray.jobs.values()
+    embed, build, remember = fake_ray.jobs.values()
+    assert remember.entrypoint == "python -m ray_apps.jobs.detect_drift --remember 1 --corpus docs"
     assert embed.entrypoint == "python -m ray_apps.jobs.embed_corpus --corpus docs --spec live"
     (version,) = routing.promoted
     assert routing.checked == [version]

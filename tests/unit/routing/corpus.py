@@ -6,6 +6,7 @@ from hashlib import sha256
 import numpy as np
 
 from include.quarry.catalog.database import Database
+from include.quarry.embedding.protocol import Embedder
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.lake.backfill import embed_unit, plan_units
@@ -54,9 +55,9 @@ class Corpus:
     def delete(self, doc_id: str) -> None:
         self.ingestor.delete(DocumentKey("main", "default", doc_id), "http")
 
-    def embed(self) -> None:
+    def embed(self, embedder: Embedder | None = None) -> None:
         window = PendingQuery("main", SPEC.chunker.fingerprint, SPEC.embedding.fingerprint)
         with self.database.read() as connection:
             units = list(plan_units(pending_texts(connection, window), 8))
         for unit in units:
-            embed_unit(unit, self.database, self.lake, HashEmbedder(), "test")
+            embed_unit(unit, self.database, self.lake, embedder or HashEmbedder(), "test")

@@ -1,0 +1,121 @@
+"""Watching a corpus: remember its content when a version is promoted, and hold each window against that."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.routes import find_route
+from include.quarry.catalog.versions import IndexVersion, find_version
+from include.quarry.drift.content import large_tenants, read_content, read_window
+from include.quarry.drift.detection import MIN_DOCUMENTS, detect
+from include.quarry.drift.memory import Memory
+from include.quarry.drift.reference import remember
+from include.quarry.drift.remedy import choose_remedy
+from include.quarry.drift.sentinels import SENTINELS
+from include.quarry.drift.verdict import Verdict
+from include.quarry.drift.window import Window
+from include.quarry.embedding.protocol import Embedder
+from include.quarry.errors import NotFound
+from include.quarry.lake.vectors import VectorLake
+from include.quarry.settings import Settings
+
+_LEAST_DOCUMENTS = 2 * MIN_DOCUMENTS
+"""Half of a reference is held out, and that half must be enough to compare with."""
+
+
+class DriftWatch:
+    """Judges one corpus by what its live version was promoted with."""
+
+    def __init__(self, database: Database, lake: VectorLake, home: Path, corpus: str) -> None:
+        """Raises `NotFound` when no version of the corpus is live."""
+        with database.read() as connection:
+            route = find_route(connection, corpus)
+            if route is None:
+                raise NotFound(f"corpus {corpus!r} has no live index version, so nothing to have drifted from")
+            self.version: IndexVersion = find_version(connection, route.live_version)
+        self._database, self._lake, self._home, self._corpus = database, lake, home, corpus
+
+    def memory(self, tenant: str | None = None) -> Memory:
+        """Where the live version's references and verdicts are."""
+        return Memory(self._home, self._corpus, self.version.version_id, tenant)
+
+    def window(self, since: datetime, until: datetime, tenant: str | None = None) -> Window:
+        """What changed in `[since, until)`, in the live version's space."""
+        return read_window(
+            self._database, self._lake, self._corpus, self.version.spec, since=since, until=until, tenant=tenant
+        )
+
+    def remember(self, embedder: Embedder) -> list[str]:
+        """Keep a reference of what the corpus, and each large tenant, holds now; gives what was remembered.
+
+        A reference that is there stays, and one that would be too small to compare with is not made.
+        """
+        sentinels, kept = embedder.encode(SENTINELS), []
+        for tenant in (None, *large_tenants(self._database, self._corpus)):
+            memory = self.memory(tenant)
+            content = read_content(self._database, self._lake, self._corpus, self.version.spec, tenant)
+            if memory.reference is None and content.document_count >= _LEAST_DOCUMENTS:
+                now = datetime.now(UTC)
+                memory.remember(remember(content, sentinels, corpus=self._corpus, tenant=tenant, made_at=now))
+                kept.append(tenant or "corpus")
+        return kept
+
+    def judge(self, embedder: Embedder, since: datetime, until: datetime) -> dict[str, Any]:
+        """Judge what changed in `[since, until)`, and keep the verdicts beside the references; gives the summary."""
+        sentinels = embedder.encode(SENTINELS)
+        for _, tenant in self._remembered():
+            memory = self.memory(tenant)
+            reference = memory.reference
+            assert reference is not None  # noqa: S101 - `_remembered` gives those that have one
+            window = self.window(since, until, tenant)
+            memory.keep(detect(reference, window, sentinels, memory.state(until)), since, until)
+        return self.summary(until)
+
+    def summary(self, until: datetime) -> dict[str, Any]:
+        """The verdict about the window that ended then, its remedy, and the outcome of each large tenant."""
+        found = {name: verdict for name, tenant in self._remembered() if (verdict := self._verdict(tenant, until))}
+        whole = found.pop("corpus", None)
+        known: dict[str, Any] = {
+            "corpus": self._corpus,
+            "version": self.version.version_id,
+            "judged": whole is not None,
+        }
+        if whole is None:
+            return known | {"outcome": "insufficient_data", "begins": False}
+        return known | {
+            "outcome": whole.outcome,
+            "begins": whole.begins,
+            "reasons": list(whole.reasons),
+            "remedy": asdict(choose_remedy(whole)),
+            "tenants": {name: verdict.outcome for name, verdict in found.items()},
+        }
+
+    def _verdict(self, tenant: str | None, until: datetime) -> Verdict | None:
+        ended = until.astimezone(UTC).replace(microsecond=0)
+        return next((verdict for _, end, verdict in self.memory(tenant).history() if end == ended), None)
+
+    def _remembered(self) -> Iterator[tuple[str, str | None]]:
+        for tenant in (None, *large_tenants(self._database, self._corpus)):
+            if self.memory(tenant).reference is not None:
+                yield tenant or "corpus", tenant
+
+
+def verdict_of(corpus: str, until: datetime, settings: Settings) -> dict[str, Any]:
+    """The summary of the window that ended then; without a live version nothing was judged."""
+    database = Database(settings.catalog_url)
+    try:
+        lake = VectorLake(database, settings.lake_uri)
+        return DriftWatch(database, lake, settings.home.absolute(), corpus).summary(until)
+    except NotFound as error:
+        return {
+            "corpus": corpus,
+            "judged": False,
+            "outcome": "insufficient_data",
+            "begins": False,
+            "reason": str(error),
+        }
+    finally:
+        database.close()
