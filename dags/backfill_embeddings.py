@@ -9,10 +9,12 @@
   A day that has had its run is left alone; after a change of the embedding spec add `--reprocess-behavior completed`.
 
 A text is embedded once per spec, whoever asks for it and how often: running this twice changes nothing, and a run
-that lost its workers goes on where it stopped. When it is done, the asset `quarry://lake/main` says so.
+that lost its workers goes on where it stopped. It may run on spot nodes, which vanish (parameter `nodes`); the job's
+log ends with what was embedded, what was lost on the way and what the nodes cost. When it is done, the asset
+`quarry://lake/main` says so.
 """
 
-from airflow.sdk import AssetOrTimeSchedule, CronDataIntervalTimetable
+from airflow.sdk import AssetOrTimeSchedule, CronDataIntervalTimetable, Param
 from quarry_dag import CATALOG, LAKE, name_param, quarry_dag
 from ray_job_operator import RayJobOperator
 
@@ -22,16 +24,20 @@ OF_THE_DAY = (
     "{% endif %}"
 )
 CORPUS = "{{ ('*' if dag_run.run_type == 'asset_triggered' else params.corpus) | quote }}"
+NODES = "{% if params.get('nodes') in ('spot', 'on-demand') %} --nodes {{ params.nodes | quote }}{% endif %}"
 
 with quarry_dag(
     __file__,
     doc=__doc__,
     schedule=AssetOrTimeSchedule(assets=[CATALOG], timetable=CronDataIntervalTimetable("0 0 * * *", timezone="UTC")),
     tags=["embedding", "ray"],
-    params={"corpus": name_param("main", "Corpus whose documents are embedded")},
+    params={
+        "corpus": name_param("main", "Corpus whose documents are embedded"),
+        "nodes": Param("as set up", enum=["as set up", "spot", "on-demand"], description="Nodes that embed"),
+    },
 ) as dag:
     RayJobOperator(
         task_id="embed_changes",
-        entrypoint=f"python -m ray_apps.jobs.embed_corpus --corpus {CORPUS}{OF_THE_DAY}",
+        entrypoint=f"python -m ray_apps.jobs.embed_corpus --corpus {CORPUS}{OF_THE_DAY}{NODES}",
         outlets=[LAKE],
     )

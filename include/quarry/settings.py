@@ -65,6 +65,15 @@ class Settings(BaseSettings):
     embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field("auto", description="CUDA if any")
     embedding_dtype: Dtype = Field("bf16", description="precision where an index spec names none")
     embedding_threads: int = Field(2, ge=1, le=256, description="threads of one embedding engine")
+    embedding_node_class: Literal["", "spot", "on-demand"] = Field(
+        "", description="nodes that backfills embed on, by their label ray.io/market-type; empty means any"
+    )
+    spot_patience_s: float = Field(
+        600, gt=0, description="how long spot nodes may bring no progress before on-demand ones go on, in seconds"
+    )
+    node_price_per_hour: dict[str, float] = Field(
+        {}, description="price by node class, as JSON, for the cost of a backfill; others are free"
+    )
 
     max_document_bytes: int = Field(20_000_000, ge=1, description="largest document accepted, in bytes")
     follow_interval_s: float = Field(0.25, gt=0, le=60, description="how often a replica asks the log for news")

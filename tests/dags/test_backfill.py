@@ -52,9 +52,9 @@ def runs() -> list:
         return sorted(found, key=lambda run: run.logical_date)
 
 
-def entrypoint_of(dag, run) -> str:
+def entrypoint_of(dag, run, **params: str) -> str:
     context = {
-        "params": {"corpus": "main"},
+        "params": {"corpus": "main", "nodes": "as set up"} | params,
         "dag_run": run,
         "data_interval_start": run.data_interval_start,
         "data_interval_end": run.data_interval_end,
@@ -98,3 +98,13 @@ def test_a_run_by_asset_or_by_hand_has_no_day(backfill_dag) -> None:
     for run_type, corpus in (("asset_triggered", "'*'"), ("manual", "main")):
         run = SimpleNamespace(run_type=DagRunType(run_type), data_interval_start=None, data_interval_end=None)
         assert entrypoint_of(backfill_dag, run) == f"python -m ray_apps.jobs.embed_corpus --corpus {corpus}"
+
+
+def test_a_run_may_be_put_on_nodes_of_one_class(backfill_dag) -> None:
+    from types import SimpleNamespace
+
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
+    run = SimpleNamespace(run_type=DagRunType("manual"), data_interval_start=None, data_interval_end=None)
+    for nodes in ("spot", "on-demand"):
+        assert entrypoint_of(backfill_dag, run, nodes=nodes).endswith(f"--corpus main --nodes {nodes}")

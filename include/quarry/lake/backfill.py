@@ -1,9 +1,11 @@
 """Bulk embedding in units: a unit of texts is claimed, embedded and written as one Parquet part, or not at all.
 
 Workers may die at any moment and units may be handed out again: a claim keeps two workers off the same text, and a
-part that a dead worker wrote is adopted instead of embedded again.
+part that a dead worker wrote is adopted instead of embedded again. A worker that was taken for dead while it was
+inside its engine finds its claims gone and keeps nothing.
 """
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +13,11 @@ from hashlib import sha256
 
 from include.quarry.catalog.database import Database
 from include.quarry.embedding.protocol import Embedder
-from include.quarry.lake.claims import claim
+from include.quarry.lake.claims import claim, holds
 from include.quarry.lake.pending import PendingText
 from include.quarry.lake.vectors import VectorLake
 
+logger = logging.getLogger(__name__)
 _LEASE_S = 600.0
 
 
@@ -29,12 +32,21 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a unit: how many of its texts were embedded here, and how long the engine took."""
+    """What became of a unit: which of its texts were embedded and kept here, and how long the engine took.
+
+    `discarded` counts texts that were embedded in vain, since another worker had taken over their claims.
+    """
 
     unit_id: str
     texts: int
-    embedded: int
-    engine_s: float
+    kept: tuple[str, ...] = ()
+    discarded: int = 0
+    engine_s: float = 0.0
+
+    @property
+    def embedded(self) -> int:
+        """How many texts were embedded and kept."""
+        return len(self.kept)
 
 
 def plan_units(texts: Sequence[PendingText], unit_size: int) -> Iterator[Unit]:
@@ -52,13 +64,16 @@ def embed_unit(unit: Unit, database: Database, lake: VectorLake, embedder: Embed
     mine = claim(database, fingerprint, unit.hashes, owner, _LEASE_S)
     part = _name(mine)
     if not mine or lake.adopt_part(fingerprint, part) is not None:
-        return Receipt(unit.unit_id, len(unit.texts), 0, 0.0)
+        return Receipt(unit.unit_id, len(unit.texts))
     text_of = dict(zip(unit.hashes, unit.texts, strict=True))
     started = time.perf_counter()
     vectors = embedder.encode([text_of[text_hash] for text_hash in mine])
     engine_s = time.perf_counter() - started
+    if not holds(database, fingerprint, mine, owner):
+        logger.warning("another worker has taken over unit %s: its vectors made here are discarded", unit.unit_id)
+        return Receipt(unit.unit_id, len(unit.texts), discarded=len(mine), engine_s=engine_s)
     lake.put_part(part, mine, vectors)
-    return Receipt(unit.unit_id, len(unit.texts), len(mine), engine_s)
+    return Receipt(unit.unit_id, len(unit.texts), kept=tuple(mine), engine_s=engine_s)
 
 
 def _name(hashes: Sequence[str]) -> str:
