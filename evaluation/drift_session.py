@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-
 from evaluation.drift_picture import JudgedWindow
 from evaluation.drift_report import write_report
 from evaluation.tracking import connect, log_drift
