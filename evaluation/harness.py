@@ -66,7 +66,7 @@ async def ask_in_turns(
 
     async def work() -> None:
         for place, query in pending:
-            turn = place + place // len(queries)  # another one is first in the next round
+            turn = place % len(queries) + place // len(queries)  # another one is first in the next round
             for step in range(len(drivers)):
                 who = (turn + step) % len(drivers)
                 outcomes[who, place] = await _ask(query, drivers[who], top_k)

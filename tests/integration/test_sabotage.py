@@ -37,7 +37,7 @@ CARD = """
 name: sabotage
 headline: p@5
 min_judged_queries: 30
-thresholds: {at_least: {p@5: 0.2}}
+thresholds: {at_least: {p@5: 0.1}}
 gate: {margin: 0.03, rounds: 2}
 """
 SPEC = IndexSpec()

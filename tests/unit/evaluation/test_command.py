@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from evaluation.command import main
+from include.quarry.catalog.database import migrate
+from include.quarry.settings import load_settings
 
 ANSWERS = {"first": ["a"], "second": ["x", "b"]}
 CARD = "name: small\nmin_judged_queries: 2\nthresholds:\n  at_least: {ndcg@10: %s}\n"
@@ -40,6 +42,16 @@ def url() -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.fixture
+def empty_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    url = f"sqlite:///{tmp_path / 'catalog.db'}"
+    monkeypatch.setenv("QUARRY_DATABASE_URL", url)
+    migrate(url)
+    load_settings.cache_clear()  # a process reads them once
+    yield
+    load_settings.cache_clear()
+
+
 def test_run_prints_the_measures_and_writes_record_and_picture(
     url: str, write_suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +73,31 @@ def test_gate_runs_the_suite_and_exits_by_its_verdict(
         options = ["--suite", str(write_suite(card=CARD % floor)), "--url", url, "--no-track"]
         assert main(["gate", *options]) == exit_code
         assert f"verdict: {word}" in capsys.readouterr().out
+
+
+def test_the_last_line_of_the_gate_is_its_verdict_as_json(
+    url: str, write_suite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--suite", str(write_suite(card=CARD % 0.99)), "--url", url, "--no-track"]
+    assert main(["gate", *options]) == 1
+    verdict = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (verdict["outcome"], verdict["reasons"][0]["ground"]) == ("fail", "threshold")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--candidate", "nothing"], "nothing"),
+        (["--candidate", "new", "--baseline", "a.json"], "two index versions"),
+    ],
+)
+def test_a_candidate_that_cannot_be_judged_is_undecided_on_the_last_line_too(
+    write_suite, empty_catalog: None, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    assert main(["gate", "--suite", str(write_suite(card=CARD % 0.5)), "--no-track", *options]) == 2
+    verdict = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (verdict["outcome"], verdict["reasons"][0]["ground"]) == ("undecided", "error")
+    assert words in verdict["reasons"][0]["text"]
 
 
 def test_gate_judges_a_record_by_its_own_thresholds_or_by_those_of_a_suite(

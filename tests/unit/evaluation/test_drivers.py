@@ -41,6 +41,21 @@ async def test_http_asks_as_documented_and_reads_the_answer() -> None:
     assert json.loads(request.content) == {"query": "what?", "top_k": 20, "corpus": "c", "filters": {}}
 
 
+async def test_http_asks_the_version_that_is_named() -> None:
+    bodies: list[dict] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content))
+        return httpx.Response(200, json=ANSWER)
+
+    transport = httpx.MockTransport(answer)
+    driver = HttpDriver(
+        "http://quarry.test", corpus="c", tenant="t", connections=1, index_version="v3", transport=transport
+    )
+    await driver.retrieve("what?", top_k=20)
+    assert bodies[0]["index_version"] == "v3"
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [(404, NotFound), (422, InvalidInput), (429, Unavailable), (503, Unavailable), (500, Unavailable)],

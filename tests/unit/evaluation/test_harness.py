@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from evaluation.drivers.protocol import Retrieved
-from evaluation.harness import ask_all
+from evaluation.harness import ask_all, ask_in_turns
 from evaluation.judgments import Query
 from include.quarry.errors import InvalidInput, Unavailable
 from tests.unit.evaluation.scripted_driver import ScriptedDriver
@@ -87,3 +87,24 @@ async def test_no_queries_need_no_driver_and_no_connections_are_refused() -> Non
     assert await ask_all([], ScriptedDriver({}), top_k=1, connections=1) == []
     with pytest.raises(InvalidInput, match="connections"):
         await ask_all(QUERIES, ScriptedDriver({}), top_k=1, connections=0)
+
+
+async def test_two_versions_answer_each_query_right_after_each_other_and_take_turns_in_being_first() -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Noting(ScriptedDriver):
+        async def retrieve(self, query: str, *, top_k: int) -> Retrieved:
+            asked.append((self.name, query))
+            return await super().retrieve(query, top_k=top_k)
+
+    drivers = [Noting({}, ["v1"]), Noting({}, ["v2"])]
+    drivers[0].name, drivers[1].name = "live", "candidate"
+    outcomes = await ask_in_turns(QUERIES, drivers, top_k=10, connections=1, rounds=2)
+    measured = asked[2:]
+    pairs = list(zip(measured[::2], measured[1::2], strict=True))
+    assert all(one[1] == other[1] and one[0] != other[0] for one, other in pairs)
+    first = [one[0] for one, _ in pairs]
+    assert {name: first.count(name) for name in first} == {"live": 9, "candidate": 9}
+    assert first[0] != first[9]  # the same query, the next round
+    assert [[outcome.query for outcome in each] for each in outcomes] == [[*QUERIES, *QUERIES]] * 2
+    assert [{outcome.index_version for outcome in each} for each in outcomes] == [{"v1"}, {"v2"}]

@@ -1,12 +1,14 @@
 """A run writes down all that is needed to judge it later."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from evaluation.harness import Outcome
 from evaluation.judgments import load_suite
 from evaluation.record import Ingestion, read_record
-from evaluation.run import run_suite
+from evaluation.run import make_record, run_suite
 from include.quarry.errors import InvalidInput, NotFound
 from tests.unit.evaluation.scripted_driver import ScriptedDriver
 
@@ -54,3 +56,17 @@ def test_a_file_that_is_no_record_is_refused(tmp_path: Path, document: str) -> N
 def test_a_missing_record_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="--json"):
         read_record(tmp_path / "run.json")
+
+
+def test_a_query_asked_several_times_counts_with_its_median_latency(write_suite) -> None:
+    suite = load_suite(str(write_suite(queries=QUERIES)))
+    outcomes = [
+        Outcome(query, ("a",), latency_ms, version, 7)
+        for latency_ms, version in ((1.0, "v1"), (50.0, "v1"), (3.0, "v2"))
+        for query in suite.queries
+    ]
+    named = {"driver": "scripted", "corpus": "main", "tenant": "t", "connections": 1, "spec": ""}
+    record = make_record(suite, outcomes, started_at=datetime(2026, 1, 2, tzinfo=UTC), **named)
+    assert [query.latency_ms for query in record.queries] == [3.0] * len(suite.queries)
+    assert record.index_versions == ("v1", "v2")
+    assert record.latency_ms(95) == 3.0
