@@ -13,8 +13,8 @@ from include.quarry.embedding.engine import load_embedder
 from include.quarry.embedding.micro_batch import MicroBatcher
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.lake.vectors import VectorLake
-from include.quarry.retrieval.index import Index
 from include.quarry.retrieval.retriever import Retriever, Serving
+from include.quarry.retrieval.sharded import load_index
 from include.quarry.routing.follower import Follower
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
@@ -56,7 +56,7 @@ def open_versions(
     with ExitStack() as stack:
         stack.callback(database.close)
         indexes = [
-            Index.load(
+            load_index(
                 Path(version.snapshot),
                 Path(stack.enter_context(tempfile.TemporaryDirectory())),
                 servers=settings.store_servers,

@@ -9,7 +9,7 @@ from evaluation.policy import GatePolicy
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import IndexVersion
 from include.quarry.errors import IncompleteIndex
-from include.quarry.routing.audit import audit_passages, audit_vectors, load_passages, load_store, sample_chunks
+from include.quarry.routing.audit import audit_passages, audit_vectors, load_passages, load_stores, sample_chunks
 from include.quarry.routing.completeness import check_completeness
 from include.quarry.settings import Settings
 from include.quarry.stores.servers import StoreServers
@@ -51,8 +51,8 @@ def _audit_passages(version: IndexVersion, settings: Settings) -> Facts:
 def _audit_vectors(version: IndexVersion, servers: StoreServers, policy: GatePolicy, load: LoadEmbedder) -> Facts:
     snapshot = Path(version.snapshot)
     sample = sample_chunks(load_passages(snapshot), policy.audited_chunks, seed=version.version_id)
-    store = load_store(snapshot, version.spec.store.adapter, servers)
-    audit = audit_vectors(store, sample, load(version.spec.embedding))
+    stores = load_stores(snapshot, version.spec.store.adapter, servers)
+    audit = audit_vectors(stores, sample, load(version.spec.embedding))
     foreign = sorted(chunk_id for chunk_id, cosine in audit.cosines.items() if cosine < policy.min_cosine)
     if foreign:
         raise IncompleteIndex(

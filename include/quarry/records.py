@@ -6,6 +6,7 @@ All records are immutable. Character offsets are half-open `[start, end)` into t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from typing import Literal, NamedTuple
 
@@ -113,6 +114,7 @@ class DocumentUpdate:
     """The whole present state of one document, for an index to apply; no chunks means that it was deleted.
 
     `vectors` holds one row per chunk, in the chunks' order; None where the receiver needs no vectors.
+    `first_accepted_at` is of the document's first change, None where nobody needs it.
     """
 
     seq: int
@@ -120,6 +122,7 @@ class DocumentUpdate:
     doc_version: int
     chunks: tuple[Chunk, ...] = ()
     vectors: Vectors | None = None
+    first_accepted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

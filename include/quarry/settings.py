@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     trial_patience_s: float = Field(
         600, gt=0, description="how long enough queries for a verdict on a candidate may take, in seconds"
     )
+    partial_results: Literal["mark", "error"] = Field(
+        "error", description="when a shard is down: an error, or an answer that is marked as partial"
+    )
     bulk_grace_s: float = Field(900, ge=0, description="seconds a bulk change waits for its backfill")
 
     fast_model: str = Field("smollm2-135m", description="model of the fast tier: a packaged name or a GGUF file")

@@ -1,7 +1,8 @@
 """Specs: the immutable choices that decide what an index holds, each with a fingerprint that names the choice.
 
-An index spec is a chunker, an embedding space, a vector store and a lexical index. The same fingerprint means the same
-chunks and interchangeable vectors; a changed field means another fingerprint, and so another index version.
+An index spec is a chunker, an embedding space, a vector store, a lexical index, and into what shards they are divided.
+The same fingerprint means the same chunks and interchangeable vectors; a changed field means another fingerprint, and
+so another index version.
 
 What people write goes through `IndexSpec.from_fields`, which checks it; what the catalog holds comes back through
 `from_json`, which does not, so that a rule made stricter never makes an old version unreadable.
@@ -93,6 +94,18 @@ class LexicalSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardSpec:
+    """Into how many shards an index version is divided, and by what: a hash of the document or of its tenant, or the
+    window of time in which the document was first accepted; windows take the shards in turn."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+
+    count: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
+    by: Literal["hash", "tenant", "time"] = "hash"
+    window: Literal["day", "month"] = "month"
+
+
+@dataclass(frozen=True, slots=True)
 class IndexSpec:
     """Everything that decides what an index version holds and how it answers."""
 
@@ -102,6 +115,7 @@ class IndexSpec:
     embedding: EmbeddingSpec = field(default_factory=EmbeddingSpec)
     store: StoreSpec = field(default_factory=StoreSpec)
     lexical: LexicalSpec = field(default_factory=LexicalSpec)
+    shards: ShardSpec = field(default_factory=ShardSpec)
 
     @property
     def fingerprint(self) -> str:
@@ -109,7 +123,7 @@ class IndexSpec:
 
     def to_json(self) -> str:
         """Canonical JSON, the form in which the catalog keeps a spec."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(_canonical(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, document: str) -> "IndexSpec":
@@ -161,6 +175,10 @@ def _complaint(found: Any) -> str:
 
 def _misfits(spec: IndexSpec) -> Iterator[str]:
     """Fields that are right by themselves and wrong together."""
+    if spec.shards.count == 1 and spec.shards != ShardSpec():
+        yield f"shards.count is 1, which divides nothing by {spec.shards.by}; set 2 or more, or leave shards out"
+    if spec.shards.window != ShardSpec().window and spec.shards.by != "time":
+        yield f"shards.window is {spec.shards.window!r} and shards.by {spec.shards.by!r}; only time has windows"
     store, kinds = spec.store, _KINDS[spec.store.adapter]
     if store.kind not in kinds:
         yield f"store.kind is {store.kind!r}; {store.adapter} has {', '.join(kinds)}"
@@ -179,10 +197,19 @@ _PARTS: dict[str, Any] = {
     "embedding": EmbeddingSpec,
     "store": StoreSpec,
     "lexical": LexicalSpec,
+    "shards": ShardSpec,
 }
 
 
 def _fingerprint(spec: Any) -> str:
     """16 hex digits over the spec's kind and its canonical JSON."""
-    canonical = json.dumps([type(spec).__name__, asdict(spec)], sort_keys=True)
+    canonical = json.dumps([type(spec).__name__, _canonical(spec)], sort_keys=True)
     return sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _canonical(spec: Any) -> dict[str, Any]:
+    """Its fields. One shard is what every version had before there were shards: it is left out."""
+    values = asdict(spec)
+    if isinstance(spec, IndexSpec) and spec.shards == ShardSpec():
+        del values["shards"]
+    return values

@@ -48,6 +48,7 @@ class RetrievalDeployment:
             always=(_DEFAULT_CORPUS,),
             each_turn=self._comparisons.write,
             servers=settings.store_servers,
+            partial_results=settings.partial_results,
         )
         self._metrics = LagMetrics(database, self._indexes)
         self._follower = threading.Thread(target=self._indexes.follow, name="follower", daemon=True)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.quarry.errors import Misconfigured
-from include.quarry.specs import ChunkerSpec, EmbeddingSpec, IndexSpec, StoreSpec
+from include.quarry.specs import ChunkerSpec, EmbeddingSpec, IndexSpec, ShardSpec, StoreSpec
 
 
 def test_the_fingerprints_of_the_defaults_stay_what_they_are() -> None:
@@ -13,6 +13,11 @@ def test_the_fingerprints_of_the_defaults_stay_what_they_are() -> None:
     assert IndexSpec().fingerprint == "89b14cb7c59d50b7"
     assert ChunkerSpec().fingerprint == "c5bbdbf019fafc30"
     assert EmbeddingSpec().fingerprint == "272a7c6cef5c0479"
+
+
+def test_one_shard_is_no_field_of_a_spec_and_more_make_it_another_one() -> None:
+    assert "shards" not in IndexSpec().to_json()
+    assert len({IndexSpec(shards=ShardSpec(count=count)).fingerprint for count in range(1, 6)}) == 5
 
 
 @pytest.mark.parametrize(
@@ -37,6 +42,10 @@ def test_the_fingerprints_of_the_defaults_stay_what_they_are() -> None:
         ({"chunker": {"max_tokens": 40}}, "chunker.min_tokens is 32; at most half of chunker.max_tokens 40"),
         ({"chunker": {"max_tokens": 255}}, "chunker.max_tokens is 255; the model reads 254"),
         ({"embedding": {"dimensions": 0}}, "embedding.dimensions is 0; .*greater than or equal to 1"),
+        ({"shards": {"count": 0}}, "shards.count is 0; .*greater than or equal to 1"),
+        ({"shards": {"count": 65}}, "shards.count is 65; .*less than or equal to 64"),
+        ({"shards": {"by": "tenant"}}, "shards.count is 1, which divides nothing by tenant; set 2 or more"),
+        ({"shards": {"count": 2, "window": "day"}}, "shards.window is 'day' and shards.by 'hash'; only time"),
         ({1: {}}, "1 is 1; keys should be strings"),
     ],
 )
@@ -58,6 +67,7 @@ SPECS = st.builds(
     st.builds(ChunkerSpec, max_tokens=st.integers(16, 254), min_tokens=st.integers(0, 8)),
     st.builds(EmbeddingSpec, dtype=st.sampled_from(["fp32", "bf16", "int8"]), dimensions=st.integers(1, 8192)),
     st.builds(StoreSpec, kind=st.sampled_from(["auto", "flat", "hnsw", "ivf", "sq8"])),
+    shards=st.just(ShardSpec()) | st.builds(ShardSpec, st.integers(2, 64), st.sampled_from(["hash", "tenant", "time"])),
 )
 
 

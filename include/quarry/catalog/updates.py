@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -100,7 +101,7 @@ def _deleted_meanwhile(connection: sa.Connection, follow: Follow, after: int) ->
     c, d = changes.c, documents.c
     query = (
         sa.select(d.corpus, d.tenant, d.doc_id, sa.func.max(c.seq).label("seq"))
-        .add_columns(sa.func.max(c.doc_version).label("version"), sa.true().label("deleted"))
+        .add_columns(sa.func.max(c.doc_version).label("version"), sa.true().label("deleted"), _first_accepted())
         .join(changes, _joins(changes, documents))
         .where(d.corpus == follow.corpus, d.seq > after, _is_waiting(follow), c.seq > after, c.kind == "delete")
         .group_by(d.corpus, d.tenant, d.doc_id)
@@ -111,8 +112,18 @@ def _deleted_meanwhile(connection: sa.Connection, follow: Follow, after: int) ->
 def _ready(connection: sa.Connection, follow: Follow, after: int) -> Sequence[sa.Row[*tuple[Any, ...]]]:
     d = documents.c
     columns = (d.corpus, d.tenant, d.doc_id, d.seq, d.version, d.deleted, d.uri, d.title, d.metadata)
-    query = sa.select(*columns).where(d.corpus == follow.corpus, d.seq > after, ~_is_waiting(follow)).order_by(d.seq)
+    query = (
+        sa.select(*columns, _first_accepted())
+        .where(d.corpus == follow.corpus, d.seq > after, ~_is_waiting(follow))
+        .order_by(d.seq)
+    )
     return connection.execute(query).all()
+
+
+def _first_accepted() -> sa.Label[datetime]:
+    """When a document's first change was accepted."""
+    first = sa.select(sa.func.min(changes.c.accepted_at)).where(_joins(changes, documents)).correlate(documents)
+    return first.scalar_subquery().label("first_accepted_at")
 
 
 def _updates(
@@ -124,9 +135,13 @@ def _updates(
     for chunk in connection.execute(query.order_by(chunks.c.ordinal)):
         cut[_key(chunk)].append(chunk)
     return [
-        DocumentUpdate(row.seq, _key(row), row.version)
-        if row.deleted
-        else DocumentUpdate(row.seq, _key(row), row.version, tuple(_chunk(row, chunk) for chunk in cut[_key(row)]))
+        DocumentUpdate(
+            row.seq,
+            _key(row),
+            row.version,
+            () if row.deleted else tuple(_chunk(row, chunk) for chunk in cut[_key(row)]),
+            first_accepted_at=row.first_accepted_at,
+        )
         for row in rows
     ]
 

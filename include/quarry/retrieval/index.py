@@ -1,7 +1,6 @@
 """One index version as a replica holds it: vector store, lexical index and passages at one watermark."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count, islice
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -11,8 +10,9 @@ from include.quarry.lexical.protocol import LexicalIndex
 from include.quarry.lexical.tantivy import TantivyIndex
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Hit, Scope, Vectors
 from include.quarry.retrieval.digest import digest
-from include.quarry.retrieval.fusion import reciprocal_rank_fusion
 from include.quarry.retrieval.passages import PassageTable
+from include.quarry.retrieval.protocol import Found, Lists
+from include.quarry.retrieval.ranking import rank
 from include.quarry.specs import IndexSpec
 from include.quarry.stores.adapters import ADAPTERS
 from include.quarry.stores.protocol import VectorStore
@@ -125,17 +125,27 @@ class Index:
     ) -> list[list[Hit]]:
         """The hits of each query; `vectors` is `[q, d]`. Together they read the dense vectors once."""
         check_k(k)
-        depth = max(depth, k)
-        found: list[list[Hit]] = []
-        for query, dense in zip(queries, self._store.search(vectors, depth, scope), strict=True):
-            lexical = self._lexical.search(query, depth, scope)
-            lists = {"dense": [hit.chunk_id for hit in dense], "lexical": [hit.chunk_id for hit in lexical]}
-            found.append(self._readable(lists, k))
-        return found
+        found = self.lists(queries, vectors, max(depth, k), scope)
+        return [rank(lists, k, self._passages.get) for lists in found]
+
+    def find(self, queries: Sequence[str], vectors: Vectors, k: int, scope: Scope) -> Found:
+        """See `SearchIndex`."""
+        return Found(self.search_all(queries, vectors, k, scope))
+
+    def lists(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> list[Lists]:
+        """What each query finds by meaning and by words, before the two lists are fused; see `Shard`."""
+        dense = self._store.search(vectors, depth, scope)
+        return [
+            Lists(hits, self._lexical.search(query, depth, scope)) for query, hits in zip(queries, dense, strict=True)
+        ]
 
     def chunks(self, chunk_ids: Sequence[str]) -> list[Chunk]:
         """The chunks that are held, of those asked for, in that order."""
         return self._passages.get(chunk_ids)
+
+    def documents(self) -> list[DocumentKey]:
+        """The documents that have a chunk here."""
+        return self._passages.documents()
 
     def contents(self) -> Iterator[tuple[str, int]]:
         """Every (chunk_id, doc_version) held. Raises `IncompleteIndex` when the three do not hold the same."""
@@ -156,21 +166,10 @@ class Index:
                 f"{digests}; apply the log again from an earlier watermark, or rebuild the version"
             )
 
-    def _readable(self, lists: Mapping[str, Sequence[str]], k: int) -> list[Hit]:
-        """The `k` best of the lists together that can be shown. Between two steps of `apply` a list may hold a chunk
-        that is gone already, or two versions of a document: the first is left out, of the second only the newer is
-        shown."""
-        fused = iter(reciprocal_rank_fusion(lists).items())
-        ranks = {name: dict(zip(chunk_ids, count(1), strict=False)) for name, chunk_ids in lists.items()}
-        hits: list[Hit] = []
-        newest: dict[DocumentKey, int] = {}
-        while part := dict(islice(fused, k - len(hits))):
-            for chunk in self._passages.get(list(part)):
-                newest[chunk.key] = max(chunk.doc_version, newest.get(chunk.key, 0))
-                own = {name: found[chunk.chunk_id] for name, found in ranks.items() if chunk.chunk_id in found}
-                hits.append(Hit(chunk, part[chunk.chunk_id], own))
-            hits = [hit for hit in hits if hit.chunk.doc_version >= newest[hit.chunk.key]]
-        return hits
+
+def watermark_of(folder: Path) -> int:
+    """The watermark of the snapshot in the folder. Raises `NotFound` or `IncompleteIndex`."""
+    return int(read_manifest(folder, _KIND)["watermark"])
 
 
 def _check_space(updates: Sequence[DocumentUpdate], fingerprint: str) -> None:

@@ -55,6 +55,11 @@ class PassageTable:
         found = (self._get(chunk_id) for chunk_id in chunk_ids)
         return [chunk for chunk in found if chunk is not None]
 
+    def documents(self) -> list[DocumentKey]:
+        """The documents that have a chunk here."""
+        with self._writer:
+            return [key for key, placement in self._ledger.items() if placement.stop > placement.start]
+
     def contents(self) -> Iterator[tuple[str, int]]:
         with self._writer:
             alive, tail = np.flatnonzero(self._alive), list(self._tail.values())

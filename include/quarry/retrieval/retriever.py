@@ -11,7 +11,7 @@ import numpy as np
 
 from include.quarry.errors import ForeignVectors, InvalidInput
 from include.quarry.records import Float32, Hit, Scope, Vectors
-from include.quarry.retrieval.index import Index
+from include.quarry.retrieval.protocol import Found, SearchIndex
 from include.quarry.specs import EmbeddingSpec
 from include.quarry.stores.updates import check_k
 
@@ -40,7 +40,7 @@ class Serving:
     """A query encoder and an index of one vector space, which travel together. Else `ForeignVectors`."""
 
     encoder: QueryEncoder
-    index: Index
+    index: SearchIndex
 
     def __post_init__(self) -> None:
         expected = self.index.spec.embedding.fingerprint
@@ -60,17 +60,21 @@ class _Batch:
 
     queries: list[str]
     vectors: list[Float32]
-    hits: asyncio.Task[list[list[Hit]]] | None = None
+    found: asyncio.Task[Found] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Hits, best first, with the index version that gave them and how long each step took."""
+    """Hits, best first, with the index version that gave them and how long each step took.
+
+    `shards_missing` are the shards that could not be asked: then better hits may be missing.
+    """
 
     hits: list[Hit]
     index_version: str
     watermark: int
     timings_ms: dict[str, float]
+    shards_missing: tuple[int, ...] = ()
 
 
 class Retriever:
@@ -89,7 +93,7 @@ class Retriever:
         self._batches: dict[_Key, _Batch] = {}
 
     @property
-    def index(self) -> Index:
+    def index(self) -> SearchIndex:
         """The index that answers."""
         return self._serving.index
 
@@ -103,34 +107,35 @@ class Retriever:
         vector = await serving.encoder.encode(query)
         encoded = perf_counter()
         watermark = serving.index.watermark
-        hits = await self._search(query, vector, top_k, scope)
+        hits, missing = await self._search(query, vector, top_k, scope)
         done = perf_counter()
         seconds = {"encode": encoded - began, "search": done - encoded, "total": done - began}
         timings_ms = {name: round(value * 1000, 3) for name, value in seconds.items()}
-        return Retrieval(hits, serving.index.version, watermark, timings_ms)
+        return Retrieval(hits, serving.index.version, watermark, timings_ms, missing)
 
-    async def _search(self, query: str, vector: Float32, top_k: int, scope: Scope) -> list[Hit]:
+    async def _search(self, query: str, vector: Float32, top_k: int, scope: Scope) -> tuple[list[Hit], tuple[int, ...]]:
         """Joins the queries of this turn of the loop that ask the same of the same index, and searches with them."""
         key = top_k, scope.tenant, frozenset(scope.filters.items())
         batch = self._batches.get(key)
         if batch is None:
             batch = self._batches[key] = _Batch([], [])
-            batch.hits = asyncio.create_task(self._search_all(key, batch, top_k, scope))
+            batch.found = asyncio.create_task(self._search_all(key, batch, top_k, scope))
         place = len(batch.queries)
         batch.queries.append(query)
         batch.vectors.append(vector)
-        assert batch.hits is not None  # noqa: S101 - set above
-        return (await asyncio.shield(batch.hits))[place]  # a caller that is cancelled leaves the others theirs
+        assert batch.found is not None  # noqa: S101 - set above
+        found = await asyncio.shield(batch.found)  # a caller that is cancelled leaves the others theirs
+        return found.hits[place], found.missing
 
-    async def _search_all(self, key: _Key, batch: _Batch, top_k: int, scope: Scope) -> list[list[Hit]]:
+    async def _search_all(self, key: _Key, batch: _Batch, top_k: int, scope: Scope) -> Found:
         """Begins in the next turn of the loop, which closes the batch."""
         del self._batches[key]
         vectors = Vectors(self._serving.encoder.spec.fingerprint, np.stack(batch.vectors))
 
-        def search() -> list[list[Hit]]:
+        def search() -> Found:
             began = thread_time()  # processor time, which a busy machine does not inflate
-            found = self._serving.index.search_all(batch.queries, vectors, top_k, scope)
-            spent_ms = (thread_time() - began) * 1000 / len(found)
+            found = self._serving.index.find(batch.queries, vectors, top_k, scope)
+            spent_ms = (thread_time() - began) * 1000 / len(found.hits)
             self._search_ms += _MEMORY * (spent_ms - self._search_ms)
             return found
 

@@ -17,6 +17,7 @@ from include.quarry.embedding.protocol import Embedder
 from include.quarry.errors import IncompleteIndex
 from include.quarry.records import Chunk, DocumentKey, Scope, Vectors
 from include.quarry.retrieval.passages import PassageTable
+from include.quarry.retrieval.sharded import parts_of
 from include.quarry.stores.adapters import ADAPTERS
 from include.quarry.stores.protocol import VectorStore
 from include.quarry.stores.servers import StoreServers
@@ -37,23 +38,22 @@ class VectorAudit:
         return min(self.cosines.values(), default=1.0)
 
 
-def load_passages(snapshot: Path) -> PassageTable:
-    """The passages of a version's snapshot."""
-    return PassageTable.load(snapshot / "passages")
+def load_passages(snapshot: Path) -> list[PassageTable]:
+    """The passages of a version's snapshot, a table a shard."""
+    return [PassageTable.load(part / "passages") for part in parts_of(snapshot)]
 
 
-def load_store(snapshot: Path, adapter: str, servers: StoreServers) -> VectorStore:
-    """The vectors of a version's snapshot, wherever the adapter keeps them. Raises `Misconfigured` or `Unavailable`."""
-    return ADAPTERS[adapter].load(snapshot / "store", servers)
+def load_stores(snapshot: Path, adapter: str, servers: StoreServers) -> list[VectorStore]:
+    """The vectors of a version's snapshot, wherever the adapter keeps them, a store a shard. Raises `Misconfigured` or
+    `Unavailable`."""
+    return [ADAPTERS[adapter].load(part / "store", servers) for part in parts_of(snapshot)]
 
 
-def audit_passages(connection: sa.Connection, passages: PassageTable) -> int:
+def audit_passages(connection: sa.Connection, tables: Sequence[PassageTable]) -> int:
     """Compare every passage with the log: its text, and whose it is. Chunks that the log has dropped since are left
     out. Gives how many were compared; raises `IncompleteIndex` naming those that differ."""
     compared, differing = 0, []
-    chunk_ids = [chunk_id for chunk_id, _ in passages.contents()]
-    for start in range(0, len(chunk_ids), _BATCH):
-        some = chunk_ids[start : start + _BATCH]
+    for passages, some in _batches(tables):
         expected = _expected(connection, some)
         held = [chunk for chunk in passages.get(some) if chunk.chunk_id in expected]
         differing += [chunk.chunk_id for chunk in held if (chunk.key, chunk.text_hash) != expected[chunk.chunk_id]]
@@ -66,25 +66,33 @@ def audit_passages(connection: sa.Connection, passages: PassageTable) -> int:
     return compared
 
 
-def sample_chunks(passages: PassageTable, count: int, seed: str) -> list[Chunk]:
+def sample_chunks(tables: Sequence[PassageTable], count: int, seed: str) -> list[Chunk]:
     """`count` of the chunks, or all; the same for the same seed."""
-    chunk_ids = sorted({chunk_id for chunk_id, _ in passages.contents()})
-    return passages.get(Random(seed).sample(chunk_ids, min(count, len(chunk_ids))))  # noqa: S311 - not a secret
+    chunk_ids = sorted({chunk_id for passages in tables for chunk_id, _ in passages.contents()})
+    chosen = Random(seed).sample(chunk_ids, min(count, len(chunk_ids)))  # noqa: S311 - not a secret
+    return [chunk for passages in tables for chunk in passages.get(chosen)]
 
 
-def audit_vectors(store: VectorStore, sample: Sequence[Chunk], embedder: Embedder) -> VectorAudit:
+def audit_vectors(stores: Sequence[VectorStore], sample: Sequence[Chunk], embedder: Embedder) -> VectorAudit:
     """Encode the chunks again and hold the stored vectors against that. `embedder` must be of the index's spec, or the
     store raises `ForeignVectors`."""
     encoded = embedder.encode([chunk.passage.embedding_text for chunk in sample])
-    return VectorAudit({chunk.chunk_id: cosine for chunk, cosine in _cosines(store, sample, encoded)})
+    return VectorAudit({chunk.chunk_id: cosine for chunk, cosine in _cosines(stores, sample, encoded)})
 
 
-def _cosines(store: VectorStore, sample: Iterable[Chunk], encoded: Vectors) -> Iterator[tuple[Chunk, float]]:
+def _cosines(stores: Sequence[VectorStore], sample: Iterable[Chunk], encoded: Vectors) -> Iterator[tuple[Chunk, float]]:
     for row, chunk in enumerate(sample):
         vector = Vectors(encoded.fingerprint, encoded.values[row : row + 1])
         scope = Scope(chunk.key.tenant, {"doc_id": chunk.key.doc_id})
-        found = dict(store.search(vector, _DEPTH, scope)[0])
+        found = {chunk_id: cosine for store in stores for chunk_id, cosine in store.search(vector, _DEPTH, scope)[0]}
         yield chunk, found.get(chunk.chunk_id, -1.0)
+
+
+def _batches(tables: Iterable[PassageTable]) -> Iterator[tuple[PassageTable, list[str]]]:
+    for passages in tables:
+        chunk_ids = [chunk_id for chunk_id, _ in passages.contents()]
+        for start in range(0, len(chunk_ids), _BATCH):
+            yield passages, chunk_ids[start : start + _BATCH]
 
 
 def _expected(connection: sa.Connection, chunk_ids: Sequence[str]) -> dict[str, tuple[DocumentKey, str]]:

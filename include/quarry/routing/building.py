@@ -15,7 +15,8 @@ from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.rechunking import cut_again
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.index import Index
-from include.quarry.routing.follower import PATIENCE_S, Follower
+from include.quarry.routing.follower import PATIENCE_S, Follower, Takes, everything
+from include.quarry.routing.sharding import CaughtUp, build_shards
 from include.quarry.settings import Settings
 from include.quarry.specs import IndexSpec
 from include.quarry.stores.servers import StoreServers
@@ -40,25 +41,38 @@ def build_version(
     with database.write() as connection:
         version = create_version(connection, version_id, corpus, spec)
     cut = cut_again(database, corpus, make_chunker(spec.chunker))
-    with tempfile.TemporaryDirectory() as scratch:
-        index = _open(version, Path(scratch), settings.store_servers)
-        follower = Follower(database, VectorLake(database, settings.lake_uri), index, corpus, applied=applied)
+    lake = VectorLake(database, settings.lake_uri)
+
+    def caught_up(index: Index, takes: Takes) -> Follower:
+        follower = Follower(database, lake, index, corpus, takes=takes, applied=applied)
         if waiting := follower.catch_up(patience_s):
             raise IncompleteIndex(f"{waiting} documents of {corpus!r} wait for vectors; run embed_corpus first")
-        folder, chunk_count = follower.settled(lambda: _saved(index, home))
+        return follower
+
+    build = _build_whole if spec.shards.count == 1 else build_shards
+    folder, watermark, chunk_count = build(version, home, settings.store_servers, caught_up)
     with database.write() as connection:
-        record_snapshot(connection, version_id, str(folder), index.watermark, chunk_count)
+        record_snapshot(connection, version_id, str(folder), watermark, chunk_count)
     database.close()
-    return {"version": version_id, "watermark": index.watermark, "chunks": chunk_count, "documents_cut_again": cut}
+    return {"version": version_id, "watermark": watermark, "chunks": chunk_count, "documents_cut_again": cut}
 
 
-def _saved(index: Index, home: Path) -> tuple[Path, int]:
-    """The snapshot of this very state, and how many chunks it holds."""
+def _build_whole(
+    version: IndexVersion, home: Path, servers: StoreServers, caught_up: CaughtUp
+) -> tuple[Path, int, int]:
+    with tempfile.TemporaryDirectory() as scratch:
+        index = _open(version, Path(scratch), servers)
+        follower = caught_up(index, everything)
+        return follower.settled(lambda: _saved(index, home))
+
+
+def _saved(index: Index, home: Path) -> tuple[Path, int, int]:
+    """The snapshot of this very state, its watermark, and how many chunks it holds."""
     chunk_count = sum(1 for _ in index.contents())
     folder = home / f"snapshot-{index.watermark}"
     if not folder.exists():  # written whole or not at all, so one that is there is this very state
         index.save(folder)
-    return folder, chunk_count
+    return folder, index.watermark, chunk_count
 
 
 def _open(version: IndexVersion, scratch: Path, servers: StoreServers) -> Index:

@@ -9,7 +9,7 @@ from include.quarry.catalog.versions import find_version
 from include.quarry.errors import Conflict, IncompleteIndex
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.digest import digest
-from include.quarry.retrieval.index import Index
+from include.quarry.retrieval.sharded import load_index
 from include.quarry.routing.differences import describe
 from include.quarry.routing.follower import PATIENCE_S, Follower
 from include.quarry.routing.status import lag_of
@@ -30,7 +30,7 @@ def check_completeness(version_id: str, settings: Settings, *, patience_s: float
         raise Conflict(f"index version {version_id!r} is {version.state} and has no snapshot; build it first")
     follow = Follow(version.corpus, version.spec.chunker.fingerprint, version.spec.embedding.fingerprint)
     with tempfile.TemporaryDirectory() as scratch:
-        index = Index.load(Path(version.snapshot), Path(scratch), servers=settings.store_servers)
+        index = load_index(Path(version.snapshot), Path(scratch), servers=settings.store_servers)
         follower = Follower(database, VectorLake(database, settings.lake_uri), index, version.corpus)
         if waiting := follower.catch_up(patience_s):
             behind = lag_of(database, version.corpus, index.watermark).changes

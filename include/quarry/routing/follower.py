@@ -14,12 +14,20 @@ from include.quarry.errors import IncompleteIndex
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, DocumentUpdate, Vectors
 from include.quarry.retrieval.index import Index
+from include.quarry.retrieval.sharded import ShardedIndex
 
 _UPDATES_PER_BATCH = 2048
 _LOOK_AGAIN_S = 0.2
 _LOOKS = 3
 PATIENCE_S = 60.0
 Seen = TypeVar("Seen")
+Takes = Callable[[DocumentUpdate], bool]
+"""Whether an index is to hold this document."""
+
+
+def everything(_update: DocumentUpdate) -> bool:
+    """What an index takes that is no shard."""
+    return True
 
 
 class Follower:
@@ -32,15 +40,17 @@ class Follower:
         self,
         database: Database,
         lake: VectorLake,
-        index: Index,
+        index: Index | ShardedIndex,
         corpus: str,
         *,
+        takes: Takes = everything,
         applied: Callable[[int], None] | None = None,
     ) -> None:
         self._database = database
         self._lake = lake
         self._index = index
         self._follow = Follow(corpus, index.spec.chunker.fingerprint, index.spec.embedding.fingerprint)
+        self._takes = takes
         self._applied = applied
         self._waiting = 0
         self._seen: tuple[int, int] | None = None
@@ -53,7 +63,7 @@ class Follower:
             if seen == self._seen:
                 return self._waiting
             stretch = read_stretch(connection, self._follow, self._index.watermark, self._ahead)
-        updates = stretch.updates
+        updates = [update for update in stretch.updates if self._takes(update)]
         for start in range(0, len(updates), _UPDATES_PER_BATCH):
             batch = self._with_vectors(updates[start : start + _UPDATES_PER_BATCH])
             self._index.apply(batch, self._index.watermark)

@@ -22,8 +22,9 @@ from include.quarry.catalog.routes import Route, find_route
 from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.errors import NotFound, QuarryError
 from include.quarry.lake.vectors import VectorLake
-from include.quarry.retrieval.index import Index
 from include.quarry.retrieval.retriever import QueryEncoder, Retriever, Serving
+from include.quarry.retrieval.scatter import PartialResults
+from include.quarry.retrieval.sharded import load_index
 from include.quarry.routing.choice import choose_version
 from include.quarry.routing.follower import Follower
 from include.quarry.specs import EmbeddingSpec
@@ -81,6 +82,7 @@ class ResidentIndexes:
         always: Sequence[str] = (),
         each_turn: Callable[[], None] = lambda: None,
         servers: StoreServers = _NO_SERVERS,
+        partial_results: PartialResults = "error",
     ) -> None:
         """The corpora in `always` are loaded as soon as they have a route, and never unloaded.
 
@@ -94,6 +96,7 @@ class ResidentIndexes:
         self._always = always
         self._each_turn = each_turn
         self._servers = servers
+        self._partial_results = partial_results
         self._residents: dict[str, Resident] = {}
         self._used_at: dict[str, float] = {}
         self._loading = threading.Lock()
@@ -197,7 +200,9 @@ class ResidentIndexes:
     def _open(self, version: IndexVersion) -> Loaded:
         scratch = self._scratch / f"{version.version_id}-{time.monotonic_ns()}"
         scratch.mkdir(parents=True)
-        index = Index.load(Path(version.snapshot), scratch, servers=self._servers)
+        index = load_index(
+            Path(version.snapshot), scratch, servers=self._servers, partial_results=self._partial_results
+        )
         follower = Follower(self._database, self._lake, index, version.corpus)
         follower.step()
         return Loaded(Retriever(Serving(self._encoder_of(version.spec.embedding), index)), follower, scratch)

@@ -16,6 +16,7 @@ from include.quarry.catalog.observations import forget_observations
 from include.quarry.catalog.routes import find_route, forget_previous
 from include.quarry.catalog.versions import IndexVersion, find_version, forget_snapshot, list_versions, set_state
 from include.quarry.errors import Conflict, Misconfigured, Unavailable
+from include.quarry.retrieval.sharded import index_names
 from include.quarry.settings import Settings
 from include.quarry.stores.adapters import ADAPTERS
 
@@ -78,7 +79,8 @@ def _forget(connection: sa.Connection, version: IndexVersion) -> None:
 
 def _remove(version: IndexVersion, settings: Settings) -> None:
     """Replicas that still map its files keep them."""
-    ADAPTERS[version.spec.store.adapter].drop(version.version_id, settings.store_servers)
+    for name in index_names(version.spec, version.version_id):
+        ADAPTERS[version.spec.store.adapter].drop(name, settings.store_servers)
     shutil.rmtree(_folder(version, settings), ignore_errors=True)
 
 

@@ -1,0 +1,54 @@
+"""The ports of retrieval: what answers queries, whole, and one shard of it, wherever that is held."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from include.quarry.records import Chunk, Hit, Scope, Scored, Vectors
+from include.quarry.specs import IndexSpec
+
+
+class Lists(NamedTuple):
+    """What one query found, by meaning and by words, each list best first."""
+
+    dense: list[Scored]
+    lexical: list[Scored]
+
+
+class Found(NamedTuple):
+    """The hits of each query, and the numbers of the shards that could not be asked."""
+
+    hits: list[list[Hit]]
+    missing: tuple[int, ...] = ()
+
+
+class SearchIndex(Protocol):
+    """One index version that can be searched: an `Index`, or its shards."""
+
+    spec: IndexSpec
+    version: str
+
+    @property
+    def watermark(self) -> int:
+        """The `seq` up to which all of it has applied the log."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether a search waits for a server, and so must not hold up whoever has other work meanwhile."""
+        ...
+
+    def find(self, queries: Sequence[str], vectors: Vectors, k: int, scope: Scope) -> Found:
+        """The `k` best of each query; `vectors` is `[q, d]`. Raises `Unavailable` when it cannot be answered."""
+        ...
+
+
+class Shard(Protocol):
+    """One shard of an index version. Every verb raises `Unavailable` when the shard is down."""
+
+    def lists(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> list[Lists]:
+        """What each query finds here; `vectors` is `[q, d]`."""
+        ...
+
+    def chunks(self, chunk_ids: Sequence[str]) -> list[Chunk]:
+        """The chunks that are held, of those asked for, in that order."""
+        ...
