@@ -37,7 +37,7 @@ with quarry_dag(
     params={
         "corpus": name_param("main", "Corpus to index"),
         "spec": spec_param(),
-        "suite": Param("environment", type="string", description="Suite of the gate; empty means no gate"),
+        "suite": Param(load_settings().suite_of_gate, type="string", description="Suite of the gate; empty means none"),
         "approval": Param(False, type="boolean", description="Wait for a person's word before the promotion"),
     },
 ) as dag:

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     version_retention_s: float = Field(
         604_800, ge=0, description="how long a version that no longer answers can be gone back to, in seconds"
     )
+    gate_suite: str = Field(
+        "auto", description="suite of the gate: a name, a folder, or empty for none; `auto` fits the default documents"
+    )
     trial_patience_s: float = Field(
         600, gt=0, description="how long enough queries for a verdict on a candidate may take, in seconds"
     )
@@ -100,6 +103,13 @@ class Settings(BaseSettings):
         One that leaves the precision open takes `embedding_dtype`. Raises `Misconfigured`.
         """
         return read_index_spec(choice, dtype=self.embedding_dtype)
+
+    @property
+    def suite_of_gate(self) -> str:
+        """The suite that a new version must pass; empty where none fits the documents."""
+        if self.gate_suite != "auto":
+            return self.gate_suite
+        return "environment" if self.docs == "environment:" else ""
 
     @property
     def catalog_url(self) -> str:

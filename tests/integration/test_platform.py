@@ -1,66 +1,19 @@
 """The platform on free ports, in a home of its own: it starts, it is seen, and it leaves nothing behind."""
 
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
 from include.quarry.operations.health import wait_until
-from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.operations.ports import is_taken, ports_of
 from include.quarry.operations.processes import is_alive, processes_of
-from include.quarry.settings import Settings
+from tests.integration.conftest import Platform
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as open_sockets:
-        probes = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
-class Platform:
-    def __init__(self, home: Path) -> None:
-        names = [name for name in Settings.model_fields if name.endswith("_port")]
-        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
-        self.installation = Installation(Settings(home=home, start_timeout_s=400, _env_file=None, **self.ports))
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """One of the commands, as a user runs it."""
-        return subprocess.run(
-            [sys.executable, "-m", "include.quarry", *arguments],
-            cwd=REPOSITORY,
-            env={**os.environ, **self.installation.environment()},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-
-@pytest.fixture(scope="module")
-def platform() -> Iterator[Platform]:
-    # a short path, because Ray keeps unix sockets below it
-    home = Path(tempfile.mkdtemp(prefix="q-"))
-    platform = Platform(home)
-    try:
-        yield platform
-    finally:
-        stopped = platform.command("down")
-        shutil.rmtree(home)
-        assert stopped.returncode == 0, stopped.stdout + stopped.stderr
 
 
 def test_a_taken_port_stops_the_start_before_anything_runs(platform):

@@ -1,0 +1,179 @@
+"""The loop, by Dags alone: documents shift, drift is found, a new version is built, tried and let in; or taken off.
+
+Only files are written and the clock's work is done by hand (an ingestion, a look for drift). Everything else follows
+from assets and tasks, as it does at night.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from pydoc_data.topics import topics
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.routes import Route, find_route
+from include.quarry.catalog.updates import Follow, read_stretch
+from include.quarry.catalog.versions import IndexVersion, list_versions, record_snapshot
+from include.quarry.lake.vectors import VectorLake
+from include.quarry.operations.airflow_api import AirflowApi, DagRun, read_password
+from include.quarry.records import DocumentUpdate, Vectors
+from include.quarry.retrieval.index import Index
+from include.quarry.settings import Settings
+from tests.integration.conftest import Platform
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
+_RUN_S = 600.0
+_POLL_S = 0.5
+_STONES = ["granite", "basalt", "slate", "marble", "chalk", "sandstone", "gneiss", "quartzite"]
+
+
+class Loop:
+    """The running platform, and a folder that people write documents into."""
+
+    def __init__(self, platform: Platform, folder: Path) -> None:
+        self.settings: Settings = platform.installation.settings
+        self.folder = folder
+        self.database = Database(self.settings.catalog_url)
+        password = read_password(platform.installation.airflow_passwords)
+        self.airflow = AirflowApi(self.settings.airflow_url, password)
+
+    def write(self, name: str, paragraphs: list[str]) -> None:
+        for number, text in enumerate(paragraphs):
+            (self.folder / f"{name}-{number}.txt").write_text(text)
+
+    def run(self, dag_id: str, **conf: str) -> DagRun:
+        """Start a run by hand and wait for its end."""
+        return self.ended(self.airflow.trigger(dag_id, conf))
+
+    def follows(self, dag_id: str, since: datetime) -> DagRun:
+        """Wait for a run that something else starts, and for its end."""
+        deadline = time.monotonic() + _RUN_S
+        while (run := self.airflow.newest_since(dag_id, since)) is None:
+            assert time.monotonic() < deadline, f"nothing has started {dag_id}"
+            time.sleep(_POLL_S)
+        return self.ended(run)
+
+    def ended(self, run: DagRun) -> DagRun:
+        deadline = time.monotonic() + _RUN_S
+        while (run := self.airflow.look(run)).state not in ("success", "failed"):
+            assert time.monotonic() < deadline, f"{run} does not end"
+            time.sleep(_POLL_S)
+        return run
+
+    def route(self) -> Route | None:
+        with self.database.read() as connection:
+            return find_route(connection, "main")
+
+    def versions(self) -> dict[str, IndexVersion]:
+        with self.database.read() as connection:
+            return {version.version_id: version for version in list_versions(connection, "main")}
+
+
+@pytest.fixture(scope="module")
+def loop(platform: Platform) -> Iterator[Loop]:
+    """A corpus of 240 passages about Python, ingested and live."""
+    started = platform.command("up")
+    assert started.returncode == 0, started.stdout + started.stderr
+    with TemporaryDirectory() as folder:
+        loop = Loop(platform, Path(folder))
+        loop.write("python", _python(240))
+        began = datetime.now(UTC)
+        assert loop.run("ingest_documents", folder=folder).state == "success"
+        assert loop.follows("reindex_corpus", began).state == "success"
+        with closing(loop.database):
+            yield loop
+
+
+def test_documents_of_another_kind_bring_a_new_version_without_anyone_asking(loop: Loop) -> None:
+    before = loop.route()
+    assert before is not None
+    loop.write("stone", _stones(120))
+    began = datetime.now(UTC)
+    assert loop.run("ingest_documents", folder=str(loop.folder)).state == "success"
+    assert loop.follows("backfill_embeddings", began).state == "success"
+    began = datetime.now(UTC)
+    assert loop.run("detect_drift").state == "success"
+    reindex = loop.follows("reindex_corpus", began)
+    assert (reindex.state, loop.airflow.failed_tasks(reindex)) == ("success", [])
+    after = loop.route()
+    assert after is not None
+    assert after.live_version != before.live_version
+    assert after.previous_version == before.live_version
+    assert after.candidate is None
+
+
+def test_a_poisoned_candidate_ends_in_a_rollback_and_the_live_version_answers_on(loop: Loop) -> None:
+    before = loop.route()
+    assert before is not None
+    run = loop.airflow.trigger("reindex_corpus", {"suite": ""})
+    poisoned = _poison(loop, set(loop.versions()))
+    assert loop.ended(run).state == "failed"
+    assert loop.airflow.failed_tasks(run)[0][0] in ("shadow", "canary_5")
+    after, version = loop.route(), loop.versions()[poisoned]
+    assert after is not None
+    assert (after.live_version, after.candidate) == (before.live_version, None)
+    assert version.state == "failed"
+    assert "overlap@10" in version.reason
+
+
+def _poison(loop: Loop, known: set[str]) -> str:
+    """Wait for a version that is not known, and put garbage in its place: all chunks are there, under wrong names."""
+    deadline = time.monotonic() + _RUN_S
+    while not (new := [v for v in loop.versions().values() if v.version_id not in known and v.snapshot]):
+        assert time.monotonic() < deadline, "no version was built"
+        time.sleep(0.05)
+    (version,) = new
+    lake = VectorLake(loop.database, loop.settings.lake_uri)
+    follow = Follow("main", version.spec.chunker.fingerprint, version.spec.embedding.fingerprint)
+    with loop.database.read() as connection:
+        stretch = read_stretch(connection, follow, 0)
+    updates = [update for update in stretch.updates if update.chunks]
+    hashes = [chunk.text_hash for update in updates for chunk in update.chunks]
+    vectors = lake.fetch(follow.fingerprint, hashes[1:] + hashes[:1]).values
+    folder = loop.settings.home.absolute() / "indexes" / version.version_id / "poisoned"
+    with TemporaryDirectory() as scratch:
+        index = Index.create(version.spec, version.version_id, Path(scratch))
+        index.apply(_exchanged(updates, vectors, follow.fingerprint), stretch.watermark)
+        index.save(folder)
+    with loop.database.write() as connection:
+        record_snapshot(connection, version.version_id, str(folder), stretch.watermark, version.chunk_count)
+    return version.version_id
+
+
+def _exchanged(updates: list[DocumentUpdate], vectors, fingerprint: str) -> list[DocumentUpdate]:  # type: ignore[no-untyped-def]
+    """Every chunk keeps its name and takes the text and the vector of another."""
+    from dataclasses import replace
+
+    chunks = [chunk for update in updates for chunk in update.chunks]
+    moved = [
+        replace(chunk, passage=other.passage) for chunk, other in zip(chunks, chunks[1:] + chunks[:1], strict=True)
+    ]
+    exchanged, start = [], 0
+    for update in updates:
+        stop = start + len(update.chunks)
+        own = Vectors(fingerprint, vectors[start:stop])
+        exchanged.append(replace(update, chunks=tuple(moved[start:stop]), vectors=own))
+        start = stop
+    return exchanged
+
+
+def _python(count: int) -> list[str]:
+    """Passages of Python's language reference."""
+    paragraphs = [part for name in sorted(topics) for part in topics[name].split("\n\n") if len(part) > 200]
+    return Random(0).sample(paragraphs, count)
+
+
+def _stones(count: int) -> list[str]:
+    """Passages about stones, no two alike."""
+    draw = Random(1)
+    return [
+        f"The {draw.choice(_STONES)} from pit {number} is cut in {draw.choice(['spring', 'autumn', 'winter'])} and "
+        f"carried by barge to the harbour. Masons pay {draw.randrange(20, 90)} crowns for a block, more when the seam "
+        f"of {draw.choice(_STONES)} is thin. Its grain is {draw.choice(['fine', 'coarse', 'even', 'banded'])}."
+        for number in range(count)
+    ]
