@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     partial_results: Literal["mark", "error"] = Field(
         "error", description="when a shard is down: an error, or an answer that is marked as partial"
     )
+    shard_timeout_s: float = Field(2, gt=0, le=60, description="after how many seconds of silence a shard is down")
     bulk_grace_s: float = Field(900, ge=0, description="seconds a bulk change waits for its backfill")
 
     fast_model: str = Field("smollm2-135m", description="model of the fast tier: a packaged name or a GGUF file")

@@ -4,28 +4,33 @@ import asyncio
 import gc
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ray import serve
+from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.versions import IndexVersion
 from include.quarry.embedding.micro_batch import MicroBatcher
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import Scope
+from include.quarry.retrieval.protocol import Shard
 from include.quarry.retrieval.retriever import QueryEncoder, Retrieval
+from include.quarry.routing.opening import OpenVersion, opens_elsewhere, opens_here
 from include.quarry.routing.resident import Resident, ResidentIndexes
 from include.quarry.routing.shadow import Comparisons
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
 from ray_apps.engines import embedder_of
+from ray_apps.retrieval.addresses import ALWAYS, Address
+from ray_apps.retrieval.handles import HandleShard
 from ray_apps.retrieval.lag_metrics import LagMetrics
-
-_DEFAULT_CORPUS = "main"
 
 
 @serve.deployment(name="Retrieval")
@@ -33,7 +38,8 @@ _DEFAULT_CORPUS = "main"
 class RetrievalDeployment:
     """Answers /v1/retrieve, and `retrieve` over a handle."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *shard_groups: DeploymentHandle[Any]) -> None:
+        """With groups of shards, versions in shards are held by those: the n-th shard by group n modulo their count."""
         self._settings = settings
         self._scratch = tempfile.TemporaryDirectory(prefix="quarry-replica-")
         database = Database(settings.catalog_url)
@@ -45,10 +51,9 @@ class RetrievalDeployment:
             Path(self._scratch.name),
             _encoder_of(settings),
             interval_s=settings.follow_interval_s,
-            always=(_DEFAULT_CORPUS,),
+            always=ALWAYS,
             each_turn=self._comparisons.write,
-            servers=settings.store_servers,
-            partial_results=settings.partial_results,
+            open_version=self._opens(database, lake, shard_groups),
         )
         self._metrics = LagMetrics(database, self._indexes)
         self._follower = threading.Thread(target=self._indexes.follow, name="follower", daemon=True)
@@ -72,6 +77,22 @@ class RetrievalDeployment:
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP side, built in the replica."""
         return build_http_app([retrieval_routes(self.retrieve)], max_document_bytes=self._settings.max_document_bytes)
+
+    def _opens(self, database: Database, lake: VectorLake, groups: Sequence[DeploymentHandle[Any]]) -> OpenVersion:
+        partial, loop = self._settings.partial_results, asyncio.get_running_loop()
+        here = opens_here(database, lake, servers=self._settings.store_servers, partial_results=partial)
+        if not groups:
+            return here
+
+        def shard(version: IndexVersion, number: int) -> Shard:
+            return HandleShard(
+                groups[number % len(groups)],
+                loop,
+                Address(version.corpus, version.version_id, number),
+                timeout_s=self._settings.shard_timeout_s,
+            )
+
+        return opens_elsewhere(here, shard, partial_results=partial)
 
     async def _resident(self, corpus: str) -> Resident:
         resident = self._indexes.find(corpus)

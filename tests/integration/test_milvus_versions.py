@@ -16,6 +16,7 @@ from include.quarry.errors import NotFound, Unavailable
 from include.quarry.records import Scope
 from include.quarry.routing.building import build_version
 from include.quarry.routing.completeness import check_completeness
+from include.quarry.routing.opening import opens_here
 from include.quarry.routing.promotion import promote, roll_back
 from include.quarry.routing.resident import ResidentIndexes
 from include.quarry.routing.retention import expire_versions
@@ -66,7 +67,7 @@ def replica(corpus: Corpus, settings: Settings, scratch: Path) -> Iterator[Resid
         scratch,
         lambda spec: HashEncoder(),
         interval_s=0.02,
-        servers=settings.store_servers,
+        open_version=opens_here(corpus.database, corpus.lake, servers=settings.store_servers),
     )
     thread = threading.Thread(target=residents.follow)
     thread.start()

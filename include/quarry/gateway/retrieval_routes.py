@@ -34,6 +34,8 @@ def _encode(found: Retrieval) -> bytes:
         "index_version": found.index_version,
         "watermark": found.watermark,
         "timings_ms": found.timings_ms,
+        "partial": bool(found.shards_missing),
+        "shards_missing": found.shards_missing,
     }
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 

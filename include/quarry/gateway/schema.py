@@ -90,12 +90,18 @@ class FoundPassage(BaseModel):
 
 
 class Retrieved(BaseModel):
-    """Passages, best first, all from one index version at one watermark."""
+    """Passages, best first, all from one index version at one watermark.
+
+    `partial` says that some shards of it were down, those of the numbers in `shards_missing`; better passages may lie
+    there.
+    """
 
     hits: list[FoundPassage]
     index_version: str
     watermark: int
     timings_ms: dict[str, float]
+    partial: bool
+    shards_missing: list[int]
 
 
 class Ask(Body):

@@ -11,7 +11,7 @@ from include.quarry.lexical.tantivy import TantivyIndex
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Hit, Scope, Vectors
 from include.quarry.retrieval.digest import digest
 from include.quarry.retrieval.passages import PassageTable
-from include.quarry.retrieval.protocol import Found, Lists
+from include.quarry.retrieval.protocol import Found, Lists, Proposed
 from include.quarry.retrieval.ranking import rank
 from include.quarry.specs import IndexSpec
 from include.quarry.stores.adapters import ADAPTERS
@@ -125,19 +125,25 @@ class Index:
     ) -> list[list[Hit]]:
         """The hits of each query; `vectors` is `[q, d]`. Together they read the dense vectors once."""
         check_k(k)
-        found = self.lists(queries, vectors, max(depth, k), scope)
-        return [rank(lists, k, self._passages.get) for lists in found]
+        proposed = self.propose(queries, vectors, max(depth, k), scope)
+        return [rank(lists, k, self._passages.get) for lists in proposed.lists]
 
     def find(self, queries: Sequence[str], vectors: Vectors, k: int, scope: Scope) -> Found:
         """See `SearchIndex`."""
-        return Found(self.search_all(queries, vectors, k, scope))
+        watermark = self._watermark
+        return Found(self.search_all(queries, vectors, k, scope), watermark)
 
-    def lists(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> list[Lists]:
+    def propose(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> Proposed:
         """What each query finds by meaning and by words, before the two lists are fused; see `Shard`."""
-        dense = self._store.search(vectors, depth, scope)
-        return [
+        watermark, dense = self._watermark, self._store.search(vectors, depth, scope)
+        lists = [
             Lists(hits, self._lexical.search(query, depth, scope)) for query, hits in zip(queries, dense, strict=True)
         ]
+        return Proposed(watermark, lists)
+
+    def standing(self) -> int:
+        """The watermark; see `Shard`."""
+        return self._watermark
 
     def chunks(self, chunk_ids: Sequence[str]) -> list[Chunk]:
         """The chunks that are held, of those asked for, in that order."""

@@ -14,10 +14,18 @@ class Lists(NamedTuple):
     lexical: list[Scored]
 
 
+class Proposed(NamedTuple):
+    """What one index proposes to each query, and the `seq` up to which it had applied the log before it looked."""
+
+    watermark: int
+    lists: list[Lists]
+
+
 class Found(NamedTuple):
-    """The hits of each query, and the numbers of the shards that could not be asked."""
+    """The hits of each query, how fresh they are at least, and the numbers of the shards that could not be asked."""
 
     hits: list[list[Hit]]
+    watermark: int
     missing: tuple[int, ...] = ()
 
 
@@ -45,10 +53,14 @@ class SearchIndex(Protocol):
 class Shard(Protocol):
     """One shard of an index version. Every verb raises `Unavailable` when the shard is down."""
 
-    def lists(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> list[Lists]:
-        """What each query finds here; `vectors` is `[q, d]`."""
+    def propose(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> Proposed:
+        """What each query finds here, `depth` a list; `vectors` is `[q, d]`."""
         ...
 
     def chunks(self, chunk_ids: Sequence[str]) -> list[Chunk]:
         """The chunks that are held, of those asked for, in that order."""
+        ...
+
+    def standing(self) -> int:
+        """The `seq` up to which it has applied the log."""
         ...

@@ -106,14 +106,15 @@ class Retriever:
         began = perf_counter()
         vector = await serving.encoder.encode(query)
         encoded = perf_counter()
-        watermark = serving.index.watermark
-        hits, missing = await self._search(query, vector, top_k, scope)
+        hits, watermark, missing = await self._search(query, vector, top_k, scope)
         done = perf_counter()
         seconds = {"encode": encoded - began, "search": done - encoded, "total": done - began}
         timings_ms = {name: round(value * 1000, 3) for name, value in seconds.items()}
         return Retrieval(hits, serving.index.version, watermark, timings_ms, missing)
 
-    async def _search(self, query: str, vector: Float32, top_k: int, scope: Scope) -> tuple[list[Hit], tuple[int, ...]]:
+    async def _search(
+        self, query: str, vector: Float32, top_k: int, scope: Scope
+    ) -> tuple[list[Hit], int, tuple[int, ...]]:
         """Joins the queries of this turn of the loop that ask the same of the same index, and searches with them."""
         key = top_k, scope.tenant, frozenset(scope.filters.items())
         batch = self._batches.get(key)
@@ -125,7 +126,7 @@ class Retriever:
         batch.vectors.append(vector)
         assert batch.found is not None  # noqa: S101 - set above
         found = await asyncio.shield(batch.found)  # a caller that is cancelled leaves the others theirs
-        return found.hits[place], found.missing
+        return found.hits[place], found.watermark, found.missing
 
     async def _search_all(self, key: _Key, batch: _Batch, top_k: int, scope: Scope) -> Found:
         """Begins in the next turn of the loop, which closes the batch."""

@@ -8,7 +8,7 @@ Both lists then meet by rank, as always.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Literal, TypeVar
@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 from include.quarry.errors import Unavailable
 from include.quarry.records import Chunk, Hit, Scope, Vectors
 from include.quarry.retrieval.placement import shards_in
-from include.quarry.retrieval.protocol import Found, Lists, Shard
+from include.quarry.retrieval.protocol import Found, Lists, Proposed, Shard
 from include.quarry.retrieval.ranking import fuse, merge, rank
 from include.quarry.specs import ShardSpec
 
@@ -39,22 +39,23 @@ class Scatter:
     def find(self, queries: Sequence[str], vectors: Vectors, k: int, scope: Scope, depth: int) -> Found:
         """The `k` best of each query out of lists `depth` deep. Raises `Unavailable` when a shard is down, or all."""
         asked = shards_in(self._spec, scope)
-        found, missing = self._ask(asked, lambda shard, _: shard.lists(queries, vectors, depth, scope))
+        found, missing = self._ask(asked, lambda shard, _: shard.propose(queries, vectors, depth, scope))
         self._check(missing, asked)
-        merged = [merge([lists[place] for lists in found.values()], depth) for place in range(len(queries))]
+        merged = [merge([each.lists[place] for each in found.values()], depth) for place in range(len(queries))]
         chunks, lost = self._chunks(merged, found, k)
         missing |= lost
         self._check(missing, asked)
-        return Found([self._ranked(lists, k, chunks) for lists in merged], tuple(sorted(missing)))
+        hits = [self._ranked(lists, k, chunks) for lists in merged]
+        return Found(hits, min(each.watermark for each in found.values()), tuple(sorted(missing)))
 
     def _chunks(
-        self, merged: Sequence[Lists], found: dict[int, list[Lists]], k: int
+        self, merged: Sequence[Lists], found: Mapping[int, Proposed], k: int
     ) -> tuple[dict[str, Chunk], dict[int, Unavailable]]:
         """What may be shown, in one call a shard: the best `k` of each query and some more, since a few may be gone."""
         shard_of = {
             hit.chunk_id: number
-            for number, lists in found.items()
-            for each in lists
+            for number, proposed in found.items()
+            for each in proposed.lists
             for hit in (*each.dense, *each.lexical)
         }
         wanted: defaultdict[int, list[str]] = defaultdict(list)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import head
@@ -13,8 +13,7 @@ from include.quarry.catalog.updates import Follow, news, read_stretch
 from include.quarry.errors import IncompleteIndex
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, DocumentUpdate, Vectors
-from include.quarry.retrieval.index import Index
-from include.quarry.retrieval.sharded import ShardedIndex
+from include.quarry.specs import IndexSpec
 
 _UPDATES_PER_BATCH = 2048
 _LOOK_AGAIN_S = 0.2
@@ -30,6 +29,21 @@ def everything(_update: DocumentUpdate) -> bool:
     return True
 
 
+class Followed(Protocol):
+    """What the log is applied to: an index, or shards of one."""
+
+    spec: IndexSpec
+
+    @property
+    def watermark(self) -> int:
+        """The `seq` up to which it has applied the log."""
+        ...
+
+    def apply(self, updates: Sequence[DocumentUpdate], watermark: int) -> None:
+        """Bring it to the updates' state, then the watermark to `watermark`, never back."""
+        ...
+
+
 class Follower:
     """Applies what the log has and the index has not. Call `step` from one thread.
 
@@ -40,7 +54,7 @@ class Follower:
         self,
         database: Database,
         lake: VectorLake,
-        index: Index | ShardedIndex,
+        index: Followed,
         corpus: str,
         *,
         takes: Takes = everything,

@@ -23,17 +23,13 @@ from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.errors import NotFound, QuarryError
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.retriever import QueryEncoder, Retriever, Serving
-from include.quarry.retrieval.scatter import PartialResults
-from include.quarry.retrieval.sharded import load_index
 from include.quarry.routing.choice import choose_version
-from include.quarry.routing.follower import Follower
+from include.quarry.routing.opening import Follows, OpenVersion, opens_here
 from include.quarry.specs import EmbeddingSpec
-from include.quarry.stores.servers import StoreServers
 
 logger = logging.getLogger(__name__)
 _IDLE_S = 900.0
 _OPEN_AGAIN_S = 10.0
-_NO_SERVERS = StoreServers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +37,7 @@ class Loaded:
     """One index version in memory, with what keeps it fresh."""
 
     retriever: Retriever
-    follower: Follower
+    follower: Follows
     scratch: Path
 
 
@@ -81,12 +77,12 @@ class ResidentIndexes:
         interval_s: float,
         always: Sequence[str] = (),
         each_turn: Callable[[], None] = lambda: None,
-        servers: StoreServers = _NO_SERVERS,
-        partial_results: PartialResults = "error",
+        open_version: OpenVersion | None = None,
     ) -> None:
         """The corpora in `always` are loaded as soon as they have a route, and never unloaded.
 
-        `each_turn` is called in every turn of `follow`.
+        `each_turn` is called in every turn of `follow`. Versions are held in this process, unless `open_version` does
+        otherwise.
         """
         self._database = database
         self._lake = lake
@@ -95,8 +91,7 @@ class ResidentIndexes:
         self._interval_s = interval_s
         self._always = always
         self._each_turn = each_turn
-        self._servers = servers
-        self._partial_results = partial_results
+        self._open_version = open_version or opens_here(database, lake)
         self._residents: dict[str, Resident] = {}
         self._used_at: dict[str, float] = {}
         self._loading = threading.Lock()
@@ -200,10 +195,7 @@ class ResidentIndexes:
     def _open(self, version: IndexVersion) -> Loaded:
         scratch = self._scratch / f"{version.version_id}-{time.monotonic_ns()}"
         scratch.mkdir(parents=True)
-        index = load_index(
-            Path(version.snapshot), scratch, servers=self._servers, partial_results=self._partial_results
-        )
-        follower = Follower(self._database, self._lake, index, version.corpus)
+        index, follower = self._open_version(version, scratch)
         follower.step()
         return Loaded(Retriever(Serving(self._encoder_of(version.spec.embedding), index)), follower, scratch)
 

@@ -17,7 +17,7 @@ from include.quarry.records import Chunk, DocumentUpdate, Scope, Scored, Vectors
 from include.quarry.retrieval.digest import digest
 from include.quarry.retrieval.index import Index
 from include.quarry.retrieval.placement import shard_of, shards_in
-from include.quarry.retrieval.protocol import Found, Lists
+from include.quarry.retrieval.protocol import Found, Lists, Proposed
 from include.quarry.retrieval.scatter import Scatter
 from include.quarry.retrieval.sharded import ShardedIndex, load_index, seal, shard_name
 from include.quarry.specs import IndexSpec, ShardSpec
@@ -67,7 +67,8 @@ def test_shards_find_the_same_dense_list_and_hold_the_same_as_one_index(
             found = sharded.find(["-"], embed([word]), k, scope).hits[0]  # no word to look for: dense alone
             assert found == whole.find(["-"], embed([word]), k, scope).hits[0]
             lexical = [
-                {hit.chunk_id for hit in lists.lexical} for lists in whole.lists([word], embed([word]), 99, scope)
+                {hit.chunk_id for hit in lists.lexical}
+                for lists in whole.propose([word], embed([word]), 99, scope).lists
             ]
             ranked = sharded.find([word], embed([word]), 99, scope).hits[0]
             assert {hit.chunk.chunk_id for hit in ranked if "lexical" in hit.ranks} == lexical[0]
@@ -109,15 +110,18 @@ class Held:
     def __init__(self, chunk: Chunk, score: float, down: str = "") -> None:
         self._chunk, self._score, self._down = chunk, score, down
 
-    def lists(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> list[Lists]:
-        self._up("lists")
+    def propose(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> Proposed:
+        self._up("propose")
         hits = [Scored(self._chunk.chunk_id, self._score)]
-        return [Lists(hits, hits) for _ in queries]
+        return Proposed(7 + int(10 * self._score), [Lists(hits, hits) for _ in queries])
 
     def chunks(self, chunk_ids: Sequence[str]) -> list[Chunk]:
         self._up("chunks")
         assert list(chunk_ids) == [self._chunk.chunk_id]
         return [self._chunk]
+
+    def standing(self) -> int:
+        return 7
 
     def _up(self, verb: str) -> None:
         if self._down == verb:
@@ -136,7 +140,7 @@ def ask(request: pytest.FixtureRequest) -> Callable[..., Found]:
     return ask
 
 
-@pytest.mark.parametrize("verb", ["lists", "chunks"])
+@pytest.mark.parametrize("verb", ["propose", "chunks"])
 def test_a_shard_that_is_down_marks_the_result_or_is_an_error(ask: Callable[..., Found], verb: str) -> None:
     found = ask("", verb, "", partial_results="mark")
     assert [[hit.chunk.key.doc_id for hit in hits] for hits in found.hits] == [["a", "c"], ["a", "c"]]
@@ -148,7 +152,7 @@ def test_a_shard_that_is_down_marks_the_result_or_is_an_error(ask: Callable[...,
 
 def test_with_every_shard_down_there_is_no_result_to_mark(ask: Callable[..., Found]) -> None:
     with pytest.raises(Unavailable, match="3 of 3"):
-        ask("lists", "lists", "lists", partial_results="mark")
+        ask("propose", "propose", "propose", partial_results="mark")
 
 
 @pytest.fixture
