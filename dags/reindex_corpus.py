@@ -68,9 +68,9 @@ with quarry_dag(
     @task
     def hold(version_id: str) -> bool:
         """Let every replica load the version and follow the log with it; false when nothing is live to compare with."""
-        from include.quarry.routing.promotion import hold as put_beside  # noqa: PLC0415 heavy
+        from include.quarry.routing.rollout import hold_version  # noqa: PLC0415 heavy
 
-        return put_beside(version_id, load_settings())
+        return hold_version(version_id, load_settings())
 
     @task(retries=0)
     def gate(version_id: str, suite: str, beside_live: bool) -> None:

@@ -31,7 +31,7 @@ class Routing:
             raise IncompleteIndex(f"index version {version_id!r}: 3 chunks missing")
         return {"version": version_id}
 
-    def hold(self, version_id: str, settings: Any) -> bool:
+    def hold_version(self, version_id: str, settings: Any) -> bool:
         return self.beside_live
 
     def refuse(self, version_id: str, reason: str, settings: Any) -> None:
@@ -54,7 +54,7 @@ class Routing:
 @pytest.fixture
 def routing(monkeypatch: pytest.MonkeyPatch) -> Routing:
     fake = Routing()
-    verbs = ("check_completeness", "hold", "refuse", "try_version", "promote", "needs_reindex")
+    verbs = ("check_completeness", "hold_version", "refuse", "try_version", "promote", "needs_reindex")
     for module in ("completeness", "promotion", "rollout"):
         name = f"include.quarry.routing.{module}"
         stand_in = ModuleType(name)

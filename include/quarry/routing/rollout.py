@@ -14,13 +14,14 @@ from include.quarry.catalog.routes import find_route, put_in_canary, put_in_shad
 from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.errors import Refused, Unavailable
 from include.quarry.routing.probes import ask, sample_probes
-from include.quarry.routing.promotion import refuse
+from include.quarry.routing.promotion import hold, refuse
 from include.quarry.routing.trial import Limits, Trial, judge_trial
 from include.quarry.settings import Settings
 
 Role = Literal["shadow", "canary"]
 _PUT = {"shadow": put_in_shadow, "canary": put_in_canary}
 _PROBES = 50
+_IN_A_ROW = 20  # answers from the version by which every replica has been met, in all likelihood
 _LOOK_AGAIN_S = 0.5
 
 
@@ -49,6 +50,30 @@ def try_version(
         refuse(version_id, reason, settings)
         raise Refused(f"index version {version_id!r} is refused {reason}; the live version goes on answering")
     return asdict(trial)
+
+
+def hold_version(version_id: str, settings: Settings) -> bool:
+    """Let replicas hold a version beside the live one, and wait until they do; false when nothing is live yet.
+
+    Raises `Unavailable` when the front door has not answered from the version within `trial_patience_s`.
+    """
+    if not hold(version_id, settings):
+        return False
+    database = Database(settings.catalog_url)
+    with database.read() as connection:
+        corpus = find_version(connection, version_id).corpus
+        probes = sample_probes(connection, corpus, _IN_A_ROW, seed=0)
+    database.close()
+    deadline, pause = time.monotonic() + settings.trial_patience_s, threading.Event()
+    while True:
+        try:
+            for _ in ask(settings.http_url, corpus, probes, version_id):
+                pass
+            return True
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+        pause.wait(_LOOK_AGAIN_S)
 
 
 def _observe(database: Database, version: IndexVersion, settings: Settings, limits: Limits) -> Trial:

@@ -13,7 +13,7 @@ from include.quarry.routing import rollout
 from include.quarry.routing.building import build_version
 from include.quarry.routing.probes import Probe, sample_probes
 from include.quarry.routing.promotion import promote
-from include.quarry.routing.rollout import try_version
+from include.quarry.routing.rollout import hold_version, try_version
 from include.quarry.settings import Settings
 from tests.unit.routing.corpus import SPEC, Corpus
 
@@ -117,3 +117,49 @@ def test_probes_are_words_of_the_corpus_asked_by_its_tenants_and_other_ones_each
     assert first == again != other
     assert {probe.tenant for probe in first} <= {"t0", "t1", "t2"}
     assert all(len(probe.query.split()) == 8 for probe in first)
+
+
+def test_a_version_is_held_once_the_front_door_answers_from_it(
+    corpus: Corpus, patient: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+
+    def not_at_first(_url: str, _corpus: str, probes: list[Probe], index_version: str | None) -> Iterator[str]:
+        asked.append(index_version)
+        if len(asked) < 3:
+            raise Unavailable("404: index version 'v2' is not held")
+        return iter([index_version] * len(probes))
+
+    monkeypatch.setattr(rollout, "ask", not_at_first)
+    assert hold_version("v2", patient)
+    assert asked == ["v2"] * 3
+    with corpus.database.read() as connection:
+        route = find_route(connection, "main")
+        assert route is not None
+        assert (route.shadow_version, route.shadow_share) == ("v2", 0.0)
+    assert not hold_version("v1", patient)
+
+
+def test_a_version_that_no_replica_can_load_is_said_to_be_so(
+    patient: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> Iterator[str]:
+        raise Unavailable("404: index version 'v2' is not held")
+
+    monkeypatch.setattr(rollout, "ask", never)
+    with pytest.raises(Unavailable, match="not held"):
+        hold_version("v2", patient.model_copy(update={"trial_patience_s": 0.05}))
+
+
+def test_an_unfinished_candidate_makes_way_for_the_next(
+    corpus: Corpus, patient: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout, "ask", lambda *_: iter(()))
+    build_version("v3", "main", SPEC, patient)
+    hold_version("v2", patient)
+    hold_version("v3", patient)
+    with corpus.database.read() as connection:
+        assert find_version(connection, "v2").reason == "v3 is tried in its place"
+        route = find_route(connection, "main")
+        assert route is not None
+        assert route.candidate == "v3"
