@@ -21,9 +21,10 @@ _STYLE = "<style>body{font-family:sans-serif}th{text-align:left;padding-right:2e
 class BackfillReport:
     """Of all attempts of one plan.
 
+    `embedded` includes what a worker kept that died before it could say so, as the next one with its unit found it.
     `embedded_again` counts texts whose engine work was done twice: a second vector kept, or one thrown away because
-    its worker had been taken for dead. `calls_cut_short` are engine calls that died with their worker, and
-    `units_resumed` the units that were handed out again. `kept` is the pace: pairs of seconds since the first worker
+    its worker had been taken for dead. `units_cut_short` are those whose worker died over them, and `units_resumed`
+    those that were handed out again. `kept` is the pace: pairs of seconds since the first worker
     began and texts embedded until then.
     """
 
@@ -33,7 +34,7 @@ class BackfillReport:
     embedded_again: int
     units: int
     units_resumed: int
-    calls_cut_short: int
+    units_cut_short: int
     attempts: int
     workers: int
     workers_noticed: int
@@ -58,7 +59,7 @@ class BackfillReport:
             f"{self.embedded:,} texts embedded in {self.wall_s:,.0f} s, {self.embedded_again} of them more than once; "
             f"the engines took {self.engine_s:,.0f} s",
             f"{self.workers} workers in {self.attempts} attempts, {self.workers_noticed} left on notice; "
-            f"{self.units_resumed} of {self.units} units resumed, {self.calls_cut_short} engine calls cut short",
+            f"{self.units_resumed} of {self.units} units resumed, {self.units_cut_short} lost their worker",
             f"{self.nodes_joined} nodes, {self.nodes_lost} lost, {self.nodes_left} left in good order; "
             f"node-seconds: {seconds}; cost {self.cost:,.2f}",
         ]
@@ -95,15 +96,16 @@ def report_of(attempts: Path, corpus: str, space: str, prices: Mapping[str, floa
     ended = [entry for entry in entries if entry.event == "ended"]
     begun = Counter(entry.facts["unit"] for entry in entries if entry.event == "begun")
     kept = Counter(text for entry in ended for text in entry.facts["kept"])
+    found = {text for entry in ended if begun[entry.facts["unit"]] > 1 for text in entry.facts["found"]}
     discarded = sum(entry.facts["discarded"] for entry in ended)
     return BackfillReport(
         corpus=corpus,
         space=space,
-        embedded=len(kept),
+        embedded=len(found | set(kept)),
         embedded_again=kept.total() - len(kept) + discarded,
         units=len(begun),
         units_resumed=sum(times > 1 for times in begun.values()),
-        calls_cut_short=begun.total() - len(ended),
+        units_cut_short=begun.total() - len(ended),
         attempts=sum(path.is_dir() for path in attempts.iterdir()) if attempts.exists() else 0,
         workers=_count(entries, "started"),
         workers_noticed=_count(entries, "noticed"),

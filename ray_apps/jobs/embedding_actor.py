@@ -51,7 +51,7 @@ class EmbedUnits:
             self._journal.note("begun", unit=unit.unit_id)
             receipt = embed_unit(unit, self._database, self._lake, self._embedder, self._owner)
             figures = {"discarded": receipt.discarded, "engine_s": receipt.engine_s}
-            self._journal.note("ended", unit=unit.unit_id, kept=receipt.kept, **figures)
+            self._journal.note("ended", unit=unit.unit_id, kept=receipt.kept, found=receipt.found, **figures)
         return {"unit_id": unit.unit_id, "texts": receipt.texts, "embedded": receipt.embedded} | figures
 
     def _node_is_draining(self) -> bool:

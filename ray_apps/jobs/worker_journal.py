@@ -1,6 +1,6 @@
 """What the workers of a backfill did, one file a worker, so that a worker's sudden end loses no line of it.
 
-Events: `started` (node, node_class), `begun` (unit), `ended` (unit, kept, discarded, engine_s), `noticed`.
+Events: `started` (node, node_class), `begun` (unit), `ended` (unit, kept, found, discarded, engine_s), `noticed`.
 """
 
 import json

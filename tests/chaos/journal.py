@@ -8,7 +8,7 @@ can kill a process at a known moment.
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -55,9 +55,10 @@ class Journal:
         """Who wrote such a line, each once, in order."""
         return list(dict.fromkeys(entry.pid for entry in self.entries() if entry.event == event))
 
-    def embedded(self) -> Counter[str]:
-        """How often the engine finished each text."""
-        return Counter(text for entry in self.entries() if entry.event == "done" for text in entry.hashes)
+    def embedded(self, but_by: Collection[int] = ()) -> Counter[str]:
+        """How often the engine finished each text, in processes other than those named."""
+        done = (entry for entry in self.entries() if entry.event == "done" and entry.pid not in but_by)
+        return Counter(text for entry in done for text in entry.hashes)
 
     def hold(self) -> None:
         """Keep every engine inside its next call, until `let_go`."""

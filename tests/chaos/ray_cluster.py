@@ -1,4 +1,4 @@
-"""A Ray cluster of this machine's own: a head, and a second node that stands for a spot instance."""
+"""A Ray cluster of this machine's own: a head, and nodes that stand for instances which join and vanish."""
 
 import os
 import secrets
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,47 @@ _HEAD_CPUS, _SPOT_CPUS = 4, 3
 _HEAD, _SPOT = "127.0.0.2", "127.0.0.3"
 """Loopback too, but Ray does not trade them for the machine's own address as it does with 127.0.0.1 (services.py)."""
 _OBJECT_STORE_BYTES = 80 * 2**20
+
+
+class RayNode:
+    """One node: `ray start`, its raylet, and everything that runs below."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        below = psutil.Process(process.pid).children(recursive=True)
+        self.raylet = next(child for child in below if child.name() == "raylet")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the machine is there: `ray start` ends when its raylet does."""
+        return self.process.poll() is None
+
+    def has(self, process: psutil.Process) -> bool:
+        """Whether a process is a living worker of this node."""
+        try:
+            return process.ppid() == self.raylet.pid and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def notice(self) -> None:
+        """Say that the machine will be taken away, as its cloud does."""
+        self.process.terminate()
+
+    def vanish(self) -> None:
+        """Take the machine away, without a word."""
+        end_family([self.process])
+
+
+def end_family(heads: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Kill processes and all that they have started."""
+    running = [psutil.Process(head.pid) for head in heads if head.poll() is None]
+    family = [child for process in running for child in process.children(recursive=True)]
+    for process in (*running, *family):
+        if process.is_running():
+            process.kill()
+    psutil.wait_procs([*running, *family], timeout=20)
+    for head in heads:
+        head.wait()
 
 
 class RayCluster:
@@ -39,6 +81,7 @@ class RayCluster:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_idle_worker_killing_time_threshold_ms": "60000",  # a worker costs seconds to start
             "RAY_raylet_start_wait_time_s": "120",  # a busy machine is slow, not broken
+            "RAY_health_check_period_ms": "1000",  # 5 failures make a node a lost one: after 5 s instead of 15
         }
         head = ("--head", f"--port={self._port}", f"--temp-dir={self._folder}", "--include-dashboard=false")
         self._start(_HEAD, _HEAD_CPUS, *head, f"--ray-client-server-port={free_port()}")
@@ -47,18 +90,17 @@ class RayCluster:
         """The raylet of the second node, which is started where there is none (any more)."""
         if self._spot is None or self._spot.poll() is not None:
             self._spot = self._start(_SPOT, _SPOT_CPUS, f"--address={_HEAD}:{self._port}")
-        return _raylet(self._spot)
+        return RayNode(self._spot).raylet
+
+    def join(self, node_class: str, cpus: int = 2) -> RayNode:
+        """A new node with the label of a class: room for one embedding actor of two threads, and for nothing else."""
+        host = f"127.0.0.{10 + len(self._nodes) % 200}"
+        label = f"--labels=ray.io/market-type={node_class}"
+        return RayNode(self._start(host, cpus, f"--address={_HEAD}:{self._port}", label))
 
     def stop(self) -> None:
         """End every process of every node."""
-        running = [psutil.Process(node.pid) for node in self._nodes if node.poll() is None]
-        family = [child for node in running for child in node.children(recursive=True)]
-        for process in (*running, *family):
-            if process.is_running():
-                process.kill()
-        psutil.wait_procs([*running, *family], timeout=20)
-        for node in self._nodes:
-            node.wait()
+        end_family(self._nodes)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, host: str, cpus: int, *options: str) -> subprocess.Popen[bytes]:
@@ -85,7 +127,3 @@ class RayCluster:
 
         wait_until(started, f"ray start on {host}", timeout_s=120)
         return node
-
-
-def _raylet(node: subprocess.Popen[bytes]) -> psutil.Process:
-    return next(child for child in psutil.Process(node.pid).children(recursive=True) if child.name() == "raylet")

@@ -8,7 +8,7 @@ inside its engine finds its claims gone and keeps nothing.
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from include.quarry.catalog.database import Database
@@ -34,12 +34,14 @@ class Unit:
 class Receipt:
     """What became of a unit: which of its texts were embedded and kept here, and how long the engine took.
 
+    `found` are texts that were in the lake by then: a worker that died may have kept them without being able to say so.
     `discarded` counts texts that were embedded in vain, since another worker had taken over their claims.
     """
 
     unit_id: str
     texts: int
     kept: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
     discarded: int = 0
     engine_s: float = 0.0
 
@@ -63,17 +65,21 @@ def embed_unit(unit: Unit, database: Database, lake: VectorLake, embedder: Embed
     fingerprint = embedder.spec.fingerprint
     mine = claim(database, fingerprint, unit.hashes, owner, _LEASE_S)
     part = _name(mine)
-    if not mine or lake.adopt_part(fingerprint, part) is not None:
-        return Receipt(unit.unit_id, len(unit.texts))
+    if mine and lake.adopt_part(fingerprint, part) is not None:
+        mine = []
+    left = lake.missing(fingerprint, unit.hashes) if len(mine) < len(unit.hashes) else mine
+    receipt = Receipt(unit.unit_id, len(unit.texts), found=tuple(set(unit.hashes) - set(left)))
+    if not mine:
+        return receipt
     text_of = dict(zip(unit.hashes, unit.texts, strict=True))
     started = time.perf_counter()
     vectors = embedder.encode([text_of[text_hash] for text_hash in mine])
     engine_s = time.perf_counter() - started
     if not holds(database, fingerprint, mine, owner):
         logger.warning("another worker has taken over unit %s: its vectors made here are discarded", unit.unit_id)
-        return Receipt(unit.unit_id, len(unit.texts), discarded=len(mine), engine_s=engine_s)
+        return replace(receipt, discarded=len(mine), engine_s=engine_s)
     lake.put_part(part, mine, vectors)
-    return Receipt(unit.unit_id, len(unit.texts), kept=tuple(mine), engine_s=engine_s)
+    return replace(receipt, kept=tuple(mine), engine_s=engine_s)
 
 
 def _name(hashes: Sequence[str]) -> str:

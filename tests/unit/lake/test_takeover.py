@@ -113,5 +113,15 @@ def test_a_worker_whose_lease_ended_inside_the_engine_still_keeps_what_nobody_to
     assert embed_unit(UNIT, database, lake, Engine([expire]), "plan/0001/slow").embedded == 2
 
 
+def test_a_worker_says_what_it_found_done_and_not_what_another_plan_still_holds(
+    database: Database, lake: VectorLake
+) -> None:
+    unit = Unit("wider", ["a", "b", "c", "d"], ["text a", "text b", "text c", "text d"])
+    embed_unit(UNIT, database, lake, Engine(), "plan/0001/dead")
+    claim(database, SPEC.fingerprint, ["c"], "other", 600)
+    receipt = embed_unit(unit, database, lake, Engine(), "plan/0001/next")
+    assert (receipt.kept, set(receipt.found)) == (("d",), {"a", "b"})
+
+
 def lake_folder(lake: VectorLake) -> Path:
     return Path(lake._root) / SPEC.fingerprint

@@ -16,9 +16,11 @@ def report(attempts: Path) -> BackfillReport:
     return report_of(attempts, "main", "space", PRICES)
 
 
-def ended(journal: WorkerJournal, unit: str, *kept: str, discarded: int = 0, engine_s: float = 1.0) -> None:
+def ended(
+    journal: WorkerJournal, unit: str, *kept: str, found: str = "", discarded: int = 0, engine_s: float = 1.0
+) -> None:
     journal.note("begun", unit=unit)
-    journal.note("ended", unit=unit, kept=kept, discarded=discarded, engine_s=engine_s)
+    journal.note("ended", unit=unit, kept=kept, found=list(found), discarded=discarded, engine_s=engine_s)
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def attempts(tmp_path: Path) -> Path:
 def test_a_report_adds_up_all_attempts(attempts: Path) -> None:
     found = report(attempts)
     assert (found.embedded, found.embedded_again) == (5, 0)
-    assert (found.units, found.units_resumed, found.calls_cut_short) == (3, 1, 1)
+    assert (found.units, found.units_resumed, found.units_cut_short) == (3, 1, 1)
     assert (found.attempts, found.workers, found.workers_noticed) == (2, 3, 1)
     assert (found.nodes_joined, found.nodes_lost, found.nodes_left) == (4, 1, 1)
     assert found.engine_s == 2.5
@@ -64,6 +66,19 @@ def test_a_text_that_was_kept_twice_or_thrown_away_is_told(attempts: Path) -> No
     ended(cut_off, "one", "a")
     ended(cut_off, "two", discarded=2)
     assert (report(attempts).embedded, report(attempts).embedded_again) == (5, 3)
+
+
+def test_what_a_worker_kept_without_living_to_say_so_counts_once(attempts: Path) -> None:
+    died = WorkerJournal(attempts / "0002" / "died.jsonl")
+    died.note("begun", unit="four")
+    ended(WorkerJournal(attempts / "0002" / "next.jsonl"), "four", "h", found="fg")
+    ended(WorkerJournal(attempts / "0002" / "again.jsonl"), "four", found="fgh")
+    assert (report(attempts).embedded, report(attempts).embedded_again) == (8, 0)
+
+
+def test_what_another_backfill_embedded_meanwhile_is_not_counted(attempts: Path) -> None:
+    ended(WorkerJournal(attempts / "0002" / "late.jsonl"), "four", "h", found="fg")
+    assert report(attempts).embedded == 6
 
 
 def test_a_line_that_a_dying_worker_did_not_finish_is_left_out(attempts: Path) -> None:

@@ -1,0 +1,128 @@
+"""A backfill on spot nodes that vanish: it ends complete, with nothing embedded twice, and says what it cost.
+
+Workers and whole nodes are killed where they stand, nodes are given notice, others join in their place. A worker that
+is killed between the engine's answer and the writing of its part has nothing to show for that call; such calls of the
+killed are left out of the count of what the engine did twice, and of nothing else.
+"""
+
+import json
+import random
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.backfill import Backfill, backfill_of, ingest
+from tests.chaos.journal import wait_until
+from tests.chaos.ray_cluster import RayCluster
+
+pytestmark = pytest.mark.chaos
+_DOCUMENTS = 28  # about 1,000 texts
+_UNIT_SIZE = 8
+_CALL_S = 0.7
+_KILLS = ("worker", "node", "notice", "worker", "node")
+_PRICES = {"QUARRY_NODE_PRICE_PER_HOUR": '{"spot": 3600, "on-demand": 7200}'}  # a node-second is a unit of cost
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    cluster = RayCluster()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("ingested")
+    ingest(home, _DOCUMENTS)
+    return home
+
+
+@pytest.fixture
+def backfill(ingested: Path, cluster: RayCluster, tmp_path: Path) -> Iterator[Backfill]:
+    with backfill_of(ingested, tmp_path / "home", cluster) as backfill:
+        yield backfill
+
+
+def test_a_backfill_whose_workers_and_nodes_vanish_at_random_embeds_everything_once(backfill: Backfill) -> None:
+    backfill.call_s = _CALL_S
+    choice, cluster, killed = random.Random(7), backfill.cluster, list[int]()
+    nodes = [cluster.join("spot"), cluster.join("spot")]
+    driver = backfill.start(_PRICES, nodes="spot", min_actors=2, max_actors=2, unit_size=_UNIT_SIZE)
+    for kind in _KILLS:
+        backfill.journal.hold()  # so that the work lasts, however long a node takes to join
+        _await(backfill, driver, lambda: all(backfill.actors_on(node) for node in nodes), "a worker on every node")
+        backfill.journal.let_go()
+        done = backfill.journal.count("done") + choice.randint(1, 8)
+        _await(backfill, driver, lambda done=done: backfill.journal.count("done") >= done, "some units")
+        victim = choice.choice(nodes)
+        actors = backfill.actors_on(victim)
+        if kind == "worker":
+            killed += [actor.pid for actor in actors]
+            for actor in actors:
+                actor.kill()
+            continue
+        nodes.remove(victim)
+        if kind == "node":
+            killed += [actor.pid for actor in actors]
+            victim.vanish()
+        else:
+            victim.notice()
+            wait_until(lambda node=victim: not node.alive, "the node to go before its 30 s are over", timeout_s=28)
+        nodes.append(cluster.join("spot"))
+    backfill.finish(driver)
+    report = _report(backfill)
+    for node in nodes:
+        node.vanish()
+
+    backfill.check(killed)
+    wanted = len(backfill.texts())
+    assert (report["embedded"], report["embedded_again"]) == (wanted, 0)
+    assert report["units_resumed"] >= report["units_cut_short"] > 0
+    assert report["workers_noticed"] == 1
+    assert (report["nodes_lost"], report["nodes_left"]) == (2, 1)
+    assert report["cost"] == pytest.approx(report["node_seconds"]["spot"], rel=0.01)
+    assert report["node_seconds"]["head"] > 0
+    assert "<svg" in next((backfill.home / "backfills" / "reports").glob("*.html")).read_text()
+
+
+def test_without_spot_nodes_the_same_plan_goes_on_on_demand_after_the_patience(backfill: Backfill) -> None:
+    spot = backfill.cluster.join("spot")
+    job = {"nodes": "spot", "min_actors": 1, "max_actors": 1, "unit_size": _UNIT_SIZE}
+    first = backfill.start(_PRICES, **job)
+    _await(backfill, first, lambda: backfill.journal.count("done") > 0, "the first unit")
+    killed = [actor.pid for actor in backfill.actors_on(spot)]
+    first.kill()
+    spot.vanish()
+    first.wait()
+
+    on_demand = backfill.cluster.join("on-demand", cpus=3)
+    begun = backfill.journal.count("begin")
+    second = backfill.start(_PRICES | {"QUARRY_SPOT_PATIENCE_S": "5"}, **job)
+    _await(backfill, second, lambda: "going on on-demand" in backfill.log(), "the patience to end")
+    assert backfill.journal.count("begin") == begun, "nobody embeds on a class of nodes that was not asked for"
+    _await(backfill, second, lambda: bool(backfill.actors_on(on_demand)), "a worker on demand")
+    backfill.finish(second)
+    report = _report(backfill)
+    on_demand.vanish()
+    assert "continuing the plan" in backfill.log()
+    backfill.check(killed)
+    assert (report["embedded"], report["embedded_again"], report["attempts"]) == (len(backfill.texts()), 0, 3)
+    assert min(report["node_seconds"][name] for name in ("spot", "on-demand")) > 0
+
+
+def _await(backfill: Backfill, driver: subprocess.Popen[bytes], true: Callable[[], bool], what: str) -> None:
+    def true_or_dead() -> bool:
+        assert driver.poll() is None, f"the driver ended before {what}: {backfill.log()}"
+        return true()
+
+    wait_until(true_or_dead, what)
+
+
+def _report(backfill: Backfill) -> dict[str, object]:
+    (path,) = (backfill.home / "backfills" / "reports").glob("*.json")
+    report = json.loads(path.read_text())
+    (line,) = (line for line in backfill.log().splitlines() if line.startswith("{"))
+    assert json.loads(line) == {name: report[name] for name in report if name != "kept"}
+    return report
