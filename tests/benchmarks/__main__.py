@@ -14,7 +14,7 @@ from rich.console import Console
 
 from include.quarry.operations.installation import REPOSITORY
 from include.quarry.settings import load_settings
-from tests.benchmarks import backfill_rate, drift_power, promotion, retrieval_http, vector_stores
+from tests.benchmarks import backfill_rate, drift_power, promotion, retrieval_http, spot_backfill, vector_stores
 from tests.benchmarks.report import Report, keep, machine, show
 
 Bench = Callable[[argparse.Namespace, Path], Report]
@@ -65,6 +65,10 @@ def _promotion(arguments: argparse.Namespace, folder: Path) -> Report:
     return promotion.run(folder, arguments.switches, arguments.seconds)
 
 
+def _spot_backfill(arguments: argparse.Namespace, folder: Path) -> Report:
+    return spot_backfill.run(folder, arguments.kills, arguments.text_seconds)
+
+
 BENCHES: dict[str, Bench] = {
     "retrieval_http": _retrieval_http,
     "backfill_rate": _backfill_rate,
@@ -72,6 +76,7 @@ BENCHES: dict[str, Bench] = {
     "vector_stores": _vector_stores,
     "drift_power": _drift_power,
     "promotion": _promotion,
+    "spot_backfill": _spot_backfill,
 }
 
 
@@ -85,6 +90,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=100_000, help="vectors of vector_stores")
     parser.add_argument("--splits", type=int, default=200, help="unchanged windows of drift_power, for each corpus")
     parser.add_argument("--switches", type=int, default=20, help="promotions and rollbacks of promotion")
+    parser.add_argument("--kills", type=int, default=30, help="kills of spot_backfill")
+    parser.add_argument("--text-seconds", type=float, default=0.1, help="what spot_backfill's engine takes for a text")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHES):
         parser.error(f"unknown benchmarks {sorted(unknown)}; there are {', '.join(BENCHES)}")
