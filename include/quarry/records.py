@@ -140,6 +140,13 @@ class Scored(NamedTuple):
     score: float
 
 
+class WordCounts(NamedTuple):
+    """How many chunks there are, and how many of them contain each word of a query: what makes a word rare."""
+
+    chunks: int
+    containing: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A chunk found by the retriever. `ranks` holds its rank (1 is best) in each list that found it."""

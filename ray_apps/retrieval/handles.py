@@ -8,7 +8,7 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from include.quarry.errors import Unavailable
-from include.quarry.records import Chunk, Scope, Vectors
+from include.quarry.records import Chunk, Scope, Vectors, WordCounts
 from include.quarry.retrieval.protocol import Proposed
 from ray_apps.gateway.remote import unwrapped
 from ray_apps.retrieval.addresses import Address
@@ -30,8 +30,19 @@ class HandleShard:
         self._address = address
         self._timeout_s = timeout_s
 
-    def propose(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> Proposed:
-        proposed: Proposed = self._ask("propose", list(queries), vectors, depth, scope)
+    def counts(self, queries: Sequence[str]) -> list[WordCounts]:
+        counts: list[WordCounts] = self._ask("counts", list(queries))
+        return counts
+
+    def propose(
+        self,
+        queries: Sequence[str],
+        vectors: Vectors,
+        depth: int,
+        scope: Scope,
+        counts: Sequence[WordCounts] | None = None,
+    ) -> Proposed:
+        proposed: Proposed = self._ask("propose", list(queries), vectors, depth, scope, counts)
         return proposed
 
     def chunks(self, chunk_ids: Sequence[str]) -> list[Chunk]:

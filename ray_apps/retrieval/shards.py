@@ -5,13 +5,14 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ray import serve
 
 from include.quarry.catalog.database import Database
 from include.quarry.errors import Unavailable
 from include.quarry.lake.vectors import VectorLake
-from include.quarry.records import Chunk, Float32, Scope, Vectors
+from include.quarry.records import Chunk, Float32, WordCounts
 from include.quarry.retrieval.index import Index
 from include.quarry.retrieval.protocol import Proposed
 from include.quarry.retrieval.shard_group import ShardGroup
@@ -42,12 +43,13 @@ class ShardsDeployment:
         self._follower = threading.Thread(target=self._indexes.follow, name="follower", daemon=True)
         self._follower.start()
 
-    async def propose(
-        self, address: Address, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope
-    ) -> Proposed:
-        """See `Shard.propose`. Raises `Unavailable` while the shard is not loaded here, like the verbs below."""
-        shard = await self._shard(address)
-        return await asyncio.to_thread(shard.propose, queries, vectors, depth, scope)
+    async def counts(self, address: Address, queries: Sequence[str]) -> list[WordCounts]:
+        """See `Shard.counts`. Raises `Unavailable` while the shard is not loaded here, like the verbs below."""
+        return (await self._shard(address)).counts(queries)
+
+    async def propose(self, address: Address, *asked: Any) -> Proposed:
+        """See `Shard.propose`, with its arguments."""
+        return await asyncio.to_thread((await self._shard(address)).propose, *asked)
 
     async def chunks(self, address: Address, chunk_ids: Sequence[str]) -> list[Chunk]:
         """See `Shard.chunks`."""

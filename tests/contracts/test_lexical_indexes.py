@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from include.quarry.errors import Conflict, IncompleteIndex, InvalidInput, NotFound
 from include.quarry.lexical.protocol import LexicalIndex
 from include.quarry.lexical.tantivy import TantivyIndex
-from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Passage, Scope
+from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Passage, Scope, WordCounts
 from include.quarry.specs import LexicalSpec
 
 
@@ -60,6 +60,18 @@ def test_finds_the_chunk_with_more_of_the_rarer_words_first(index: LexicalIndex)
     scores = [hit.score for hit in index.search("flutter of a wing", 10, Scope("t1"))]
     assert scores == sorted(scores, reverse=True)
     assert min(scores) > 0
+
+
+def test_words_are_as_rare_as_the_given_counts_say(index: LexicalIndex) -> None:
+    index.apply([update("a", 1, ["wing lift", "flutter drag", "wing drag"]), update("b", 2, ["boundary layer"])])
+    own = index.counts("wing flutter")
+    assert own == WordCounts(4, {"wing": 2, "flutter": 1})
+    alone = index.search("wing flutter", 10, Scope("t1"))
+    assert alone[0].chunk_id == "a/1"
+    assert index.search("wing flutter", 10, Scope("t1"), own) == alone
+    elsewhere = WordCounts(100, {"wing": 2, "flutter": 90})
+    assert index.search("wing flutter", 10, Scope("t1"), elsewhere)[-1].chunk_id == "a/1"
+    assert index.search("wing flutter", 10, Scope("t1"), WordCounts(0, {})) != []
 
 
 def test_words_match_by_stem_and_without_case_or_accents(index: LexicalIndex) -> None:

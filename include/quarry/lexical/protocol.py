@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from include.quarry.records import DocumentUpdate, Scope, Scored
+from include.quarry.records import DocumentUpdate, Scope, Scored, WordCounts
 
 
 class LexicalIndex(Protocol):
@@ -14,8 +14,13 @@ class LexicalIndex(Protocol):
         """Replace each document by its update; stale updates are ignored."""
         ...
 
-    def search(self, query: str, k: int, scope: Scope) -> list[Scored]:
-        """The `k` best chunks by falling score, then by chunk_id. `query` is free text without syntax."""
+    def search(self, query: str, k: int, scope: Scope, counts: WordCounts | None = None) -> list[Scored]:
+        """The `k` best chunks by falling score, then by chunk_id. `query` is free text without syntax. With `counts`,
+        words are as rare as these say: those of all shards, where this index is one of several."""
+        ...
+
+    def counts(self, query: str) -> WordCounts:
+        """The chunks held, all scopes together, and in how many each word of the query is."""
         ...
 
     def contents(self) -> Iterator[tuple[str, int]]:

@@ -14,8 +14,9 @@ each document whole, old or new.
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
+from math import log
 from pathlib import Path
 from threading import Lock
 from typing import Self, cast
@@ -26,7 +27,7 @@ from tantivy import Occur, Query
 
 from include.quarry.errors import Conflict
 from include.quarry.lexical.analysis import analyser
-from include.quarry.records import Chunk, DocumentUpdate, Scope, Scored
+from include.quarry.records import Chunk, DocumentUpdate, Scope, Scored, WordCounts
 from include.quarry.specs import LexicalSpec
 from include.quarry.stores.chunk_ids import ChunkIds
 from include.quarry.stores.ledger import Ledger, read_placements, write_placements
@@ -87,14 +88,19 @@ class TantivyIndex:
             for update in fresh:
                 self._ledger.place(update, 0)
 
-    def search(self, query: str, k: int, scope: Scope) -> list[Scored]:
+    def search(self, query: str, k: int, scope: Scope, counts: WordCounts | None = None) -> list[Scored]:
         check_k(k)
         searcher = self._index.searcher()
         words = self._words(query)
         if not words or not searcher.num_docs or scope.tenant not in self._tenants:
             return []
-        scores, addresses = _with_ties(searcher, self._restricted(words, scope), k)
+        boosts = _boosts(searcher, words, counts) if counts else {}
+        scores, addresses = _with_ties(searcher, self._restricted(words, scope, boosts), k)
         return best(self._ids.of(_column(searcher, "number", addresses)), scores, k)
+
+    def counts(self, query: str) -> WordCounts:
+        searcher = self._index.searcher()
+        return WordCounts(searcher.num_docs, {word: searcher.doc_freq("text", word) for word in self._words(query)})
 
     def contents(self) -> Iterator[tuple[str, int]]:
         searcher = self._index.searcher()
@@ -129,14 +135,14 @@ class TantivyIndex:
         """The query's distinct words as they are indexed, in order."""
         return list(dict.fromkeys(self._analyser.analyze(_encodable(query))))[:_QUERY_TERMS]
 
-    def _restricted(self, words: list[str], scope: Scope) -> Query:
+    def _restricted(self, words: list[str], scope: Scope, boosts: Mapping[str, float]) -> Query:
         """Any of the words, all of the scope. A scope that excludes nothing is left out: tantivy then skips faster.
 
         Call it after the searcher was taken: a tenant is known before its first document can be found.
         """
-        wanted = Query.boolean_query(
-            [(Occur.Should, Query.term_query(self._schema, "text", word, "freq")) for word in words]
-        )
+        terms = {word: Query.term_query(self._schema, "text", word, "freq") for word in words}
+        terms |= {word: Query.boost_query(terms[word], boost) for word, boost in boosts.items()}
+        wanted = Query.boolean_query([(Occur.Should, term) for term in terms.values()])
         marks = [_hash("field", *field) for field in scope.filters.items()]
         if self._tenants != {scope.tenant}:
             marks.append(_hash("tenant", scope.tenant))
@@ -146,6 +152,22 @@ class TantivyIndex:
             Query.const_score_query(Query.term_query(self._schema, "scope", mark, "basic"), 0.0) for mark in marks
         ]
         return Query.boolean_query([(Occur.Must, wanted), *((Occur.Must, clause) for clause in clauses)])
+
+
+def _boosts(searcher: tantivy.Searcher, words: list[str], counts: WordCounts) -> dict[str, float]:
+    """What makes the weight of each word that is found here the one that these counts give it."""
+    own = {word: searcher.doc_freq("text", word) for word in words}
+    return {
+        word: _rarity(max(counts.chunks, searcher.num_docs), max(counts.containing.get(word, 0), held))
+        / _rarity(max(searcher.num_docs, held), held)
+        for word, held in own.items()
+        if held
+    }
+
+
+def _rarity(chunks: int, containing: int) -> float:
+    """BM25's weight of a word, as tantivy computes it."""
+    return log(1 + (max(chunks - containing, 0) + 0.5) / (containing + 0.5))
 
 
 def _with_ties(searcher: tantivy.Searcher, query: Query, k: int) -> tuple[list[float], list[tantivy.DocAddress]]:

@@ -8,7 +8,7 @@ from typing import Self
 from include.quarry.errors import ForeignVectors, IncompleteIndex
 from include.quarry.lexical.protocol import LexicalIndex
 from include.quarry.lexical.tantivy import TantivyIndex
-from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Hit, Scope, Vectors
+from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Hit, Scope, Vectors, WordCounts
 from include.quarry.retrieval.digest import digest
 from include.quarry.retrieval.passages import PassageTable
 from include.quarry.retrieval.protocol import Found, Lists, Proposed
@@ -133,13 +133,23 @@ class Index:
         watermark = self._watermark
         return Found(self.search_all(queries, vectors, k, scope), watermark)
 
-    def propose(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> Proposed:
+    def propose(
+        self,
+        queries: Sequence[str],
+        vectors: Vectors,
+        depth: int,
+        scope: Scope,
+        counts: Sequence[WordCounts] | None = None,
+    ) -> Proposed:
         """What each query finds by meaning and by words, before the two lists are fused; see `Shard`."""
         watermark, dense = self._watermark, self._store.search(vectors, depth, scope)
-        lists = [
-            Lists(hits, self._lexical.search(query, depth, scope)) for query, hits in zip(queries, dense, strict=True)
-        ]
-        return Proposed(watermark, lists)
+        own: Sequence[WordCounts | None] = counts if counts is not None else [None] * len(queries)
+        lexical = [self._lexical.search(query, depth, scope, each) for query, each in zip(queries, own, strict=True)]
+        return Proposed(watermark, [Lists(*lists) for lists in zip(dense, lexical, strict=True)])
+
+    def counts(self, queries: Sequence[str]) -> list[WordCounts]:
+        """How rare the words of each query are here; see `Shard`."""
+        return [self._lexical.counts(query) for query in queries]
 
     def standing(self) -> int:
         """The watermark; see `Shard`."""

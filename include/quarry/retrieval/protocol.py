@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from include.quarry.records import Chunk, Hit, Scope, Scored, Vectors
+from include.quarry.records import Chunk, Hit, Scope, Scored, Vectors, WordCounts
 from include.quarry.specs import IndexSpec
 
 
@@ -53,8 +53,20 @@ class SearchIndex(Protocol):
 class Shard(Protocol):
     """One shard of an index version. Every verb raises `Unavailable` when the shard is down."""
 
-    def propose(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> Proposed:
-        """What each query finds here, `depth` a list; `vectors` is `[q, d]`."""
+    def counts(self, queries: Sequence[str]) -> list[WordCounts]:
+        """How rare the words of each query are here."""
+        ...
+
+    def propose(
+        self,
+        queries: Sequence[str],
+        vectors: Vectors,
+        depth: int,
+        scope: Scope,
+        counts: Sequence[WordCounts] | None = None,
+    ) -> Proposed:
+        """What each query finds here, `depth` a list; `vectors` is `[q, d]`. With `counts`, one a query, words are as
+        rare as these say."""
         ...
 
     def chunks(self, chunk_ids: Sequence[str]) -> list[Chunk]:

@@ -34,6 +34,7 @@ class Platform:
         self.documents: dict[DocumentKey, RawDocument] = {}
         self.asked: list[tuple[str, str, int, Scope]] = []
         self.fails: Exception | None = None
+        self.missing: tuple[int, ...] = ()
 
     async def put(self, raw: RawDocument) -> Accepted:
         if raw.content == b"unreadable":
@@ -53,7 +54,7 @@ class Platform:
         if self.fails:
             raise self.fails
         self.asked.append((corpus, query, top_k, scope))
-        return Retrieval([Hit(CHUNK, 0.5, {"dense": 1})], "v1", 7, {"total": 1.0})
+        return Retrieval([Hit(CHUNK, 0.5, {"dense": 1})], "v1", 7, {"total": 1.0}, self.missing)
 
     async def answer(self, question: str, hits: list[Hit], tier: str) -> AsyncIterator[AnswerEvent]:
         yield VerifiedSentence("Some text [1].", (CITATION,))
@@ -101,6 +102,14 @@ def assert_problem(response: httpx.Response, status: int) -> dict[str, Any]:
     assert body["status"] == status
     assert body["detail"]
     return body
+
+
+async def test_an_answer_says_which_shards_are_missing_from_it(client: httpx.AsyncClient, platform: Platform) -> None:
+    body = (await client.post("/v1/retrieve", json={"query": "x"})).json()
+    assert (body["partial"], body["shards_missing"]) == (False, [])
+    platform.missing = (1, 3)
+    body = (await client.post("/v1/retrieve", json={"query": "x"})).json()
+    assert (body["partial"], body["shards_missing"]) == (True, [1, 3])
 
 
 async def test_the_tenant_of_the_header_is_the_tenant_of_the_query(

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from threading import current_thread
+from threading import Barrier, current_thread
 from time import thread_time
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from include.quarry.errors import ForeignVectors, InvalidInput
 from include.quarry.records import Float32, Hit, Scope
 from include.quarry.retrieval.index import Index
+from include.quarry.retrieval.protocol import Found
 from include.quarry.retrieval.retriever import Retriever, Serving
 from include.quarry.specs import EmbeddingSpec
 
@@ -81,6 +82,20 @@ async def test_slow_searches_leave_the_event_loop_and_quick_ones_stay(index: Ind
     for _ in range(4):
         await retriever.retrieve("wing", top_k=1, scope=T1)
     assert threads[-1].startswith("search")
+    retriever.close()
+
+
+async def test_searches_that_wait_for_a_server_leave_the_event_loop_and_go_side_by_side(
+    index: Index, vectors_of, monkeypatch
+) -> None:
+    side_by_side = Barrier(2, timeout=20)
+    monkeypatch.setattr(Index, "waits", True)
+    monkeypatch.setattr(
+        index, "find", lambda queries, *_: (side_by_side.wait(), Found([[] for _ in queries], 5, (2,)))[1]
+    )
+    retriever = Retriever(Serving(Encoder(vectors_of, index.spec.embedding), index))
+    found = await asyncio.gather(*(retriever.retrieve("wing", top_k=k, scope=T1) for k in (1, 2)))
+    assert [(each.watermark, each.shards_missing) for each in found] == [(5, (2,))] * 2
     retriever.close()
 
 

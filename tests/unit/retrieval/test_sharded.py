@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.quarry.errors import IncompleteIndex, InvalidInput, NotFound, Unavailable
-from include.quarry.records import Chunk, DocumentUpdate, Scope, Scored, Vectors
+from include.quarry.records import Chunk, DocumentUpdate, Scope, Scored, Vectors, WordCounts
 from include.quarry.retrieval.digest import digest
 from include.quarry.retrieval.index import Index
 from include.quarry.retrieval.placement import shard_of, shards_in
 from include.quarry.retrieval.protocol import Found, Lists, Proposed
+from include.quarry.retrieval.ranking import merge
 from include.quarry.retrieval.scatter import Scatter
 from include.quarry.retrieval.sharded import ShardedIndex, load_index, seal, shard_name
 from include.quarry.specs import IndexSpec, ShardSpec
@@ -74,6 +75,23 @@ def test_shards_find_the_same_dense_list_and_hold_the_same_as_one_index(
             assert {hit.chunk.chunk_id for hit in ranked if "lexical" in hit.ranks} == lexical[0]
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(WORDS), min_size=3, max_size=3).map(" ".join), min_size=1, max_size=20))
+def test_words_weigh_the_same_in_every_shard_and_as_in_one_index(passages: list[str]) -> None:
+    """With passages of one length nothing of BM25 is left to the shard alone."""
+    log = [make_update(f"d{seq}", seq, [text]) for seq, text in enumerate(passages, 1)]
+    with both(ShardSpec(3), log, 5) as (whole, sharded):
+        asked = [" ".join(WORDS)], embed(["wing"]), 99, T1
+        (whole_counts,) = counts = whole.counts(asked[0])
+        parts = [shard.propose(*asked, counts).lists[0] for shard in sharded._shards]
+        found, expected = (dict(lists.lexical) for lists in (merge(parts, 99), whole.propose(*asked).lists[0]))
+        assert found == pytest.approx(expected, abs=2e-4)
+        summed = [shard.counts(asked[0])[0] for shard in sharded._shards]
+        assert sum(each.chunks for each in summed) == whole_counts.chunks == len(passages)
+        for word, containing in whole_counts.containing.items():
+            assert sum(each.containing[word] for each in summed) == containing
+
+
 @given(st.sampled_from(WAYS), st.text(), st.text(), st.datetimes(timezones=st.just(UTC)))
 def test_a_document_has_one_shard_for_good_and_its_scope_looks_there(
     way: ShardSpec, tenant: str, doc: str, accepted: datetime
@@ -109,9 +127,18 @@ class Held:
 
     def __init__(self, chunk: Chunk, score: float, down: str = "") -> None:
         self._chunk, self._score, self._down = chunk, score, down
+        self.others_down = False
 
-    def propose(self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope) -> Proposed:
+    def counts(self, queries: Sequence[str]) -> list[WordCounts]:
+        self._up("counts")
+        return [WordCounts(3, {"wing": 2}) for _ in queries]
+
+    def propose(
+        self, queries: Sequence[str], vectors: Vectors, depth: int, scope: Scope, counts: Sequence[WordCounts] | None
+    ) -> Proposed:
         self._up("propose")
+        up = 2 if self.others_down else 3
+        assert counts == [WordCounts(3 * up, {"wing": 2 * up})] * len(queries)
         hits = [Scored(self._chunk.chunk_id, self._score)]
         return Proposed(7 + int(10 * self._score), [Lists(hits, hits) for _ in queries])
 
@@ -134,13 +161,15 @@ def ask(request: pytest.FixtureRequest) -> Callable[..., Found]:
 
     def ask(*down: str, partial_results: str) -> Found:
         shards = [Held(chunk, 1 - n / 10, gone) for n, (chunk, gone) in enumerate(zip(chunks, down, strict=True))]
+        for shard in shards:
+            shard.others_down = "counts" in down
         scatter = Scatter(ShardSpec(3), shards, waits=request.param, partial_results=partial_results)
         return scatter.find(["wing", "tail"], embed(["wing", "tail"]), 5, T1, 10)
 
     return ask
 
 
-@pytest.mark.parametrize("verb", ["propose", "chunks"])
+@pytest.mark.parametrize("verb", ["counts", "propose", "chunks"])
 def test_a_shard_that_is_down_marks_the_result_or_is_an_error(ask: Callable[..., Found], verb: str) -> None:
     found = ask("", verb, "", partial_results="mark")
     assert [[hit.chunk.key.doc_id for hit in hits] for hits in found.hits] == [["a", "c"], ["a", "c"]]
