@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.quarantine import count_quarantine
-from include.quarry.catalog.schema import documents as document_table
 from include.quarry.catalog.routes import find_route
+from include.quarry.catalog.schema import documents as document_table
 from include.quarry.catalog.versions import list_versions
 from include.quarry.lake.pending import count_texts
 from include.quarry.specs import IndexSpec

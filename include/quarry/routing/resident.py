@@ -151,8 +151,10 @@ class ResidentIndexes:
             return
         started = time.monotonic()
         resident = self._rerouted(corpus, resident)
-        for held in resident.versions.values():
-            held.follower.step()
+        for version_id in tuple(resident.versions):
+            if (held := resident.versions.get(version_id)) is not None:
+                held.follower.step()
+                resident = self._rerouted(corpus, resident)  # a rollback does not wait until all have followed
         self._stopped.wait(min(time.monotonic() - started, self._interval_s))  # following takes half the time at most
 
     def _rerouted(self, corpus: str, before: Resident) -> Resident:
@@ -166,6 +168,7 @@ class ResidentIndexes:
         if (route, versions) == (before.route, before.versions):
             return before
         if route.live_version != before.route.live_version:
+            versions[route.live_version].follower.step()  # what the version before has shown as gone stays gone
             logger.info("corpus %s: %s is live after %s", corpus, route.live_version, before.route.live_version)
         self._residents[corpus] = after = Resident(route, versions)
         for version_id in before.versions.keys() - versions.keys():
