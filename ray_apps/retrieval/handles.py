@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as Late
+from time import monotonic
 from typing import Any
 
 from ray.serve.handle import DeploymentHandle
@@ -13,9 +14,14 @@ from include.quarry.retrieval.protocol import Proposed
 from ray_apps.gateway.remote import unwrapped
 from ray_apps.retrieval.addresses import Address
 
+_REST_S = 1.0
+
 
 class HandleShard:
-    """See `Shard`. Call it from any thread but the loop's own."""
+    """See `Shard`. Call it from any thread but the loop's own.
+
+    A shard that was silent is not asked for a moment, so that few queries pay for waiting.
+    """
 
     def __init__(
         self,
@@ -29,6 +35,7 @@ class HandleShard:
         self._loop = loop
         self._address = address
         self._timeout_s = timeout_s
+        self._rests_until = 0.0
 
     def counts(self, queries: Sequence[str]) -> list[WordCounts]:
         counts: list[WordCounts] = self._ask("counts", list(queries))
@@ -53,6 +60,9 @@ class HandleShard:
         return int(self._ask("standing"))
 
     def _ask(self, verb: str, *arguments: object) -> Any:
+        if monotonic() < self._rests_until:
+            raise Unavailable(f"{self} was silent a moment ago; see that its replicas run")
+
         async def ask() -> Any:
             with unwrapped():
                 return await getattr(self._handle, verb).remote(self._address, *arguments)
@@ -62,7 +72,10 @@ class HandleShard:
             return asked.result(self._timeout_s)
         except Late as error:
             asked.cancel()
+            self._rests_until = monotonic() + _REST_S
             raise Unavailable(
-                f"shard {self._address.number} of index version {self._address.version} did not answer within "
-                f"{self._timeout_s:g} s; see that its replicas run"
+                f"{self} did not answer within {self._timeout_s:g} s; see that its replicas run"
             ) from error
+
+    def __str__(self) -> str:
+        return f"shard {self._address.number} of index version {self._address.version}"

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ from include.quarry.routing.promotion import promote, roll_back
 from include.quarry.routing.resident import ResidentIndexes
 from include.quarry.routing.retention import expire_versions
 from include.quarry.settings import Settings
-from include.quarry.specs import IndexSpec, StoreSpec
+from include.quarry.specs import IndexSpec, ShardSpec, StoreSpec
 from include.quarry.stores.milvus import MilvusCollection, collection_name
 from tests.conftest import free_port
 from tests.servers.milvus import milvus
@@ -170,6 +171,26 @@ def test_the_end_of_a_version_drops_its_collection_and_waits_for_a_server_that_i
         opened()
     assert not (settings.home / "indexes" / version_id).exists()
     assert expire_versions(settings) == []
+
+
+def test_shards_have_a_collection_each_which_end_with_their_version(
+    corpus: Corpus, settings: Settings, version_id: str
+) -> None:
+    for number in range(8):
+        corpus.put(f"d{number}", f"Granite {number}.")
+    corpus.embed()
+    build_version(version_id, "main", replace(ON_MILVUS, shards=ShardSpec(2)), settings)
+    assert check_completeness(version_id, settings)["chunks"] == 8
+    promote(version_id, settings)
+    build_version("next", "main", SPEC, settings)
+    promote("next", settings)
+    shards = [opening(settings, f"{version_id}.shard-{number:02}") for number in range(2)]
+    held = [{row.document.name for row in opened().held()} for opened in shards]
+    assert len(held[0] | held[1]) == len(held[0]) + len(held[1]) == 8
+    assert expire_versions(settings) == [version_id]
+    for opened in shards:
+        with pytest.raises(NotFound):
+            opened()
 
 
 def test_a_server_that_is_away_fails_the_build_and_says_so(corpus: Corpus, settings: Settings, version_id: str) -> None:
