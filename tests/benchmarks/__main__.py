@@ -14,7 +14,15 @@ from rich.console import Console
 
 from include.quarry.operations.installation import REPOSITORY
 from include.quarry.settings import load_settings
-from tests.benchmarks import backfill_rate, drift_power, promotion, retrieval_http, spot_backfill, vector_stores
+from tests.benchmarks import (
+    backfill_rate,
+    drift_power,
+    promotion,
+    reindex,
+    retrieval_http,
+    spot_backfill,
+    vector_stores,
+)
 from tests.benchmarks.report import Report, keep, machine, show
 
 Bench = Callable[[argparse.Namespace, Path], Report]
@@ -69,6 +77,10 @@ def _spot_backfill(arguments: argparse.Namespace, folder: Path) -> Report:
     return spot_backfill.run(folder, arguments.kills, arguments.text_seconds)
 
 
+def _reindex(arguments: argparse.Namespace, folder: Path) -> Report:
+    return reindex.run(folder, arguments.rows)
+
+
 BENCHES: dict[str, Bench] = {
     "retrieval_http": _retrieval_http,
     "backfill_rate": _backfill_rate,
@@ -76,6 +88,7 @@ BENCHES: dict[str, Bench] = {
     "vector_stores": _vector_stores,
     "drift_power": _drift_power,
     "promotion": _promotion,
+    "reindex": _reindex,
     "spot_backfill": _spot_backfill,
 }
 
@@ -87,7 +100,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=4, help="rounds of retrieval_http for each side")
     parser.add_argument("--seconds", type=float, default=15, help="seconds of one round")
     parser.add_argument("--chunks", type=int, default=5000, help="chunks of backfill_rate")
-    parser.add_argument("--rows", type=int, default=100_000, help="vectors of vector_stores")
+    parser.add_argument("--rows", type=int, default=100_000, help="vectors of vector_stores, chunks of reindex")
     parser.add_argument("--splits", type=int, default=200, help="unchanged windows of drift_power, for each corpus")
     parser.add_argument("--switches", type=int, default=20, help="promotions and rollbacks of promotion")
     parser.add_argument("--kills", type=int, default=30, help="kills of spot_backfill")

@@ -57,7 +57,7 @@ def run(folder: Path, chunks: int) -> Report:
     models.mkdir(parents=True, exist_ok=True)
     (home / "models").symlink_to(models)
     settings = bench_settings(home)
-    units = _ingest(home, settings, chunks)
+    units = ingest(home, settings, chunks)
     texts = sum(len(unit.texts) for unit in units)
     print(f"{texts} chunks in {len(units)} units; the bare engine does the first half", flush=True)
     bare_s = [_encode(units[0::2], settings)]
@@ -80,7 +80,7 @@ def run(folder: Path, chunks: int) -> Report:
     return Report(NAME, rows, notes)
 
 
-def _ingest(home: Path, settings: Settings, count: int) -> list[Unit]:
+def ingest(home: Path, settings: Settings, count: int) -> list[Unit]:
     """Put `count` documents of one chunk each into the log; what the job will plan."""
     path = home / "corpus.jsonl"
     rows = (
