@@ -13,12 +13,12 @@ from evaluation.freshness import doubts_about_age, doubts_about_training, read_t
 from evaluation.gate import Verdict, decide
 from evaluation.gate_record import GateRecord, checks_of, comparison_of, reasons_of
 from evaluation.judgments import Suite
-from evaluation.opening import LoadEmbedder, embedders
 from evaluation.structure import Facts, inspect
 from evaluation.trial import AskOptions, Trial, try_both
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.routes import find_route
 from include.quarry.catalog.versions import IndexVersion, find_version
+from include.quarry.embedding.engine import LoadEmbedder, embedders
 from include.quarry.errors import Conflict, InvalidInput, NotFound
 from include.quarry.routing.follower import PATIENCE_S
 from include.quarry.settings import Settings

@@ -1,7 +1,7 @@
 """Index versions loaded into this process, as a replica would hold them."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -9,17 +9,14 @@ from pathlib import Path
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import IndexVersion
-from include.quarry.embedding.engine import load_embedder
+from include.quarry.embedding.engine import LoadEmbedder
 from include.quarry.embedding.micro_batch import MicroBatcher
-from include.quarry.embedding.protocol import Embedder
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.retriever import Retriever, Serving
 from include.quarry.retrieval.sharded import load_index
 from include.quarry.routing.follower import Follower
 from include.quarry.settings import Settings
-from include.quarry.specs import EmbeddingSpec
 
-LoadEmbedder = Callable[[EmbeddingSpec], Embedder]
 _TRIES = 5
 
 
@@ -30,16 +27,6 @@ class OpenedVersion:
     retriever: Retriever
     version: IndexVersion
     watermark: int
-
-
-def embedders(settings: Settings) -> LoadEmbedder:
-    """Loads each embedding spec once, by the engine that the settings name."""
-    models = settings.home.absolute() / "models"
-    return cache(
-        lambda spec: load_embedder(
-            spec, engine=settings.embedding_engine, threads=settings.embedding_threads, cache=models
-        )
-    )
 
 
 @contextmanager

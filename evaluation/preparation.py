@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from evaluation.corpus_feed import CorpusFeed, read_documents
 from evaluation.judgments import Suite
-from evaluation.opening import OpenedVersion, embedders, open_versions
+from evaluation.opening import OpenedVersion, open_versions
 from evaluation.record import Ingestion
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.catalog.routes import find_route
 from include.quarry.catalog.versions import IndexVersion, find_version
+from include.quarry.embedding.engine import embedders
 from include.quarry.errors import NotFound, Unavailable
 from include.quarry.feeds.ingestion import FeedPass, make_chunker
 from include.quarry.feeds.ingestor import Ingestor

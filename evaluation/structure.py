@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from evaluation.gate import Ground, Reason
-from evaluation.opening import LoadEmbedder
 from evaluation.policy import GatePolicy
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import IndexVersion
+from include.quarry.embedding.engine import LoadEmbedder
 from include.quarry.errors import IncompleteIndex
 from include.quarry.routing.audit import audit_passages, audit_vectors, load_passages, load_stores, sample_chunks
 from include.quarry.routing.completeness import check_completeness

@@ -12,11 +12,12 @@ from evaluation.drivers.in_process import InProcessDriver
 from evaluation.drivers.protocol import Driver
 from evaluation.harness import Outcome, ask_in_turns
 from evaluation.judgments import Suite
-from evaluation.opening import LoadEmbedder, open_versions
+from evaluation.opening import open_versions
 from evaluation.progress import progress_bar
 from evaluation.record import RunRecord
 from evaluation.run import TOP_K, make_record
 from include.quarry.catalog.versions import IndexVersion
+from include.quarry.embedding.engine import LoadEmbedder
 from include.quarry.settings import Settings
 
 

@@ -9,6 +9,7 @@ from ray import serve
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import Accepted
+from include.quarry.embedding.engine import embedders
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.uploads import Uploads
@@ -16,7 +17,6 @@ from include.quarry.lake.fresh import FreshTail
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, RawDocument
 from include.quarry.settings import Settings
-from ray_apps.engines import embedder_of
 
 _EMBED_EVERY_S = 0.1
 
@@ -30,7 +30,7 @@ class IndexingDeployment:
         self._uploads = Uploads(database, Ingestor(database, make_chunker, settings.max_document_bytes))
         owner = f"{socket.gethostname()}:{os.getpid()}"
         lake = VectorLake(database, settings.lake_uri)
-        fresh = FreshTail(database, lake, embedder_of(settings), owner, bulk_grace_s=settings.bulk_grace_s)
+        fresh = FreshTail(database, lake, embedders(settings), owner, bulk_grace_s=settings.bulk_grace_s)
         self._fresh = threading.Thread(target=fresh.run, args=(_EMBED_EVERY_S,), name="fresh-tail", daemon=True)
         self._fresh.start()
 

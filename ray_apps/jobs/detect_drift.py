@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from include.quarry.catalog.database import Database
 from include.quarry.drift.watching import DriftWatch
+from include.quarry.embedding.engine import embedders
 from include.quarry.errors import NotFound
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.settings import load_settings
-from ray_apps.engines import embedder_of
 from ray_apps.jobs.arguments import parse_arguments
 
 _EVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -44,7 +44,7 @@ def main() -> None:
     except NotFound as error:
         print(f"nothing to judge: {error}", flush=True)
         return
-    embedder = embedder_of(settings)(watch.version.spec.embedding)
+    embedder = embedders(settings)(watch.version.spec.embedding)
     remembered = watch.remember(embedder)
     if job.remember:
         print(json.dumps({"corpus": job.corpus, "remembered": remembered}), flush=True)

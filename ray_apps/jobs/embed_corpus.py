@@ -33,6 +33,7 @@ from ray.data.exceptions import ExecutionTimeoutError
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import list_corpora
+from include.quarry.embedding.engine import embedders
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.rechunking import cut_again
@@ -42,7 +43,6 @@ from include.quarry.lake.pending import PendingQuery, pending_texts
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.settings import Settings, load_settings
 from include.quarry.specs import IndexSpec
-from ray_apps.engines import embedder_of
 from ray_apps.jobs.arguments import chosen_spec, parse_arguments
 from ray_apps.jobs.backfill_report import report_of
 from ray_apps.jobs.embedding_actor import EmbedUnits
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def _make_embedder(settings: Settings, spec: IndexSpec) -> Embedder:
-    return embedder_of(settings)(spec.embedding)
+    return embedders(settings)(spec.embedding)
 
 
 def run(job: EmbedCorpus, settings: Settings, spec: IndexSpec, make_embedder: Callable[[], Embedder]) -> int:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import IndexVersion
+from include.quarry.embedding.engine import embedders
 from include.quarry.embedding.micro_batch import MicroBatcher
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.retrieval_routes import retrieval_routes
@@ -27,7 +28,6 @@ from include.quarry.routing.resident import Resident, ResidentIndexes
 from include.quarry.routing.shadow import Comparisons
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
-from ray_apps.engines import embedder_of
 from ray_apps.retrieval.addresses import ALWAYS, Address
 from ray_apps.retrieval.handles import HandleShard
 from ray_apps.retrieval.lag_metrics import LagMetrics
@@ -100,7 +100,7 @@ class RetrievalDeployment:
 
 
 def _encoder_of(settings: Settings) -> Callable[[EmbeddingSpec], QueryEncoder]:
-    engine = embedder_of(settings)
+    engine = embedders(settings)
 
     @cache
     def encoder(spec: EmbeddingSpec) -> QueryEncoder:

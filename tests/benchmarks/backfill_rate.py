@@ -19,7 +19,7 @@ from pydoc_data.topics import topics
 
 from evaluation.corpus_feed import CorpusFeed
 from include.quarry.catalog.database import Database, migrate
-from include.quarry.embedding.engine import load_embedder
+from include.quarry.embedding.engine import embedders
 from include.quarry.embedding.model_folder import find_model_folder
 from include.quarry.embedding.text_encoder import TextEncoder
 from include.quarry.feeds.ingestion import FeedPass, make_chunker
@@ -119,12 +119,7 @@ def _texts(count: int, spec: EmbeddingSpec) -> list[str]:
 
 def _encode(units: Sequence[Unit], settings: Settings) -> float:
     """Seconds that a warm engine in this process takes."""
-    engine = load_embedder(
-        settings.index_spec().embedding,
-        engine=settings.embedding_engine,
-        threads=settings.embedding_threads,
-        cache=settings.home.absolute() / "models",
-    )
+    engine = embedders(settings)(settings.index_spec().embedding)
     engine.encode(units[-1].texts)
     started = time.perf_counter()
     for unit in units:

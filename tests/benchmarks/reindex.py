@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import vectors
-from include.quarry.embedding.engine import load_embedder
+from include.quarry.embedding.engine import embedders
 from include.quarry.lake.backfill import Unit
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import Float32, Vectors
@@ -79,12 +79,7 @@ def _fill_lake(units: list[Unit], settings: Settings) -> None:
 
 
 def _engine_rate(texts: list[str], settings: Settings) -> float:
-    engine = load_embedder(
-        settings.index_spec().embedding,
-        engine=settings.embedding_engine,
-        threads=settings.embedding_threads,
-        cache=settings.home.absolute() / "models",
-    )
+    engine = embedders(settings)(settings.index_spec().embedding)
     engine.encode(texts[:64])
     began = time.perf_counter()
     engine.encode(texts)

@@ -11,8 +11,8 @@ import httpx
 import psutil
 import pytest
 
-from evaluation.opening import embedders
 from include.quarry.catalog.database import Database, migrate
+from include.quarry.embedding.engine import embedders
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.lake.backfill import embed_unit, plan_units

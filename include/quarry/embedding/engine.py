@@ -1,12 +1,16 @@
 """Chooses and loads the engine that computes an embedding spec. Importing this imports neither torch nor openvino."""
 
+from collections.abc import Callable
+from functools import cache as once
 from pathlib import Path
 from typing import Literal
 
 from include.quarry.embedding.protocol import Embedder
+from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
 
 Engine = Literal["auto", "openvino", "sentence_transformer"]
+LoadEmbedder = Callable[[EmbeddingSpec], Embedder]
 
 _GPU_DEVICES = ("nvidia[0-9]*", "dxg")
 """Device files of NVIDIA's driver, on Linux and under WSL."""
@@ -25,6 +29,16 @@ def load_embedder(spec: EmbeddingSpec, *, engine: Engine, threads: int, cache: P
     from include.quarry.embedding.openvino import OpenVinoEmbedder  # noqa: PLC0415
 
     return OpenVinoEmbedder(spec, threads=threads, cache=cache)
+
+
+def embedders(settings: Settings) -> LoadEmbedder:
+    """Loads each embedding spec once a process, by the engine that the settings name."""
+    models = settings.home.absolute() / "models"
+    return once(
+        lambda spec: load_embedder(
+            spec, engine=settings.embedding_engine, threads=settings.embedding_threads, cache=models
+        )
+    )
 
 
 def _has_cuda() -> bool:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from include.quarry.generation.contradictions import NEAR_WORDS, find_contradiction
 from include.quarry.generation.evidence import Evidence, strip_markup
 from include.quarry.generation.matching import alignment, is_among, same_word
-from include.quarry.generation.sentences import MARKERS, flatten, split_sentences
+from include.quarry.generation.sentences import MARKERS
 from include.quarry.generation.windows import Window, find_windows
 from include.quarry.generation.wording import Word, is_reporting, read_words
 
@@ -60,14 +60,6 @@ class Verdict:
     @property
     def supported(self) -> bool:
         return bool(self.supports)
-
-
-def check_answer(
-    answer: str, evidence: Sequence[Evidence], *, question: str = "", similarity: Similarity | None = None
-) -> list[Verdict]:
-    """Judge each sentence of a whole answer, in order."""
-    sentences = (flatten(sentence.text) for sentence in split_sentences(answer))
-    return [check_sentence(sentence, evidence, question=question, similarity=similarity) for sentence in sentences]
 
 
 def check_sentence(

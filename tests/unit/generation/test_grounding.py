@@ -3,7 +3,7 @@
 import pytest
 
 from include.quarry.generation.evidence import Evidence, read_evidence
-from include.quarry.generation.grounding import Verdict, check_answer, check_sentence
+from include.quarry.generation.grounding import Verdict, check_sentence
 
 from .conftest import MakeHit
 
@@ -120,10 +120,8 @@ def test_what_no_passage_says_is_not_supported(sentence: str, passages: list[Evi
 
 
 def test_a_right_marker_is_kept_a_wrong_one_replaced_and_a_missing_one_added(passages: list[Evidence]) -> None:
-    answer = (
-        "Dogs chase cats [2]. Google acquired YouTube in 2006 [1]. It supports over 800 rules. Dogs chase cats [9]."
-    )
-    verdicts = check_answer(answer, passages)
+    sentences = ("Dogs chase cats [2].", "Google acquired YouTube in 2006 [1].", "It supports over 800 rules.")
+    verdicts = [check_sentence(sentence, passages) for sentence in (*sentences, "Dogs chase cats [9].")]
     assert [[support.marker for support in verdict.supports] for verdict in verdicts] == [[2], [2], [1], [2]]
     assert all("[" not in verdict.text for verdict in verdicts)
 
