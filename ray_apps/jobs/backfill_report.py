@@ -24,7 +24,8 @@ class BackfillReport:
     `embedded` includes what a worker kept that died before it could say so, as the next one with its unit found it.
     `embedded_again` counts texts whose engine work was done twice: a second vector kept, or one thrown away because
     its worker had been taken for dead. `units_cut_short` are those whose worker died over them, and `units_resumed`
-    those that were handed out again. `kept` is the pace: pairs of seconds since the first worker
+    those that were handed out again.
+    `engine_s` is the time of calls that came to an end. `kept` is the pace: pairs of seconds since the first worker
     began and texts embedded until then.
     """
 
@@ -114,7 +115,7 @@ def report_of(attempts: Path, corpus: str, space: str, prices: Mapping[str, floa
         nodes_left=use.left,
         node_seconds={name: round(seconds, 1) for name, seconds in sorted(use.seconds.items())},
         cost=round(sum(seconds / 3600 * prices.get(name, 0.0) for name, seconds in use.seconds.items()), 4),
-        engine_s=round(sum(entry.facts["engine_s"] for entry in ended), 2),
+        engine_s=round(_busy_s(ended), 2),
         wall_s=round(entries[-1].at - entries[0].at, 2) if entries else 0.0,
         kept=_pace(ended, entries[0].at if entries else 0.0),
     )
@@ -122,6 +123,16 @@ def report_of(attempts: Path, corpus: str, space: str, prices: Mapping[str, floa
 
 def _count(entries: Sequence[Entry], event: str) -> int:
     return sum(entry.event == event for entry in entries)
+
+
+def _busy_s(ended: Sequence[Entry]) -> float:
+    """Seconds in which an engine was at work. A worker has two calls at once, of which one may wait for the other."""
+    total, busy_until = 0.0, dict[str, float]()
+    for entry in sorted(ended, key=lambda entry: entry.at - entry.facts["engine_s"]):
+        begun_at = max(entry.at - entry.facts["engine_s"], busy_until.get(entry.worker, 0.0))
+        total += max(0.0, entry.at - begun_at)
+        busy_until[entry.worker] = max(entry.at, busy_until.get(entry.worker, 0.0))
+    return total
 
 
 def _pace(ended: Sequence[Entry], started_at: float) -> list[tuple[float, int]]:

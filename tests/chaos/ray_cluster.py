@@ -82,6 +82,7 @@ class RayCluster:
             "RAY_idle_worker_killing_time_threshold_ms": "60000",  # a worker costs seconds to start
             "RAY_raylet_start_wait_time_s": "120",  # a busy machine is slow, not broken
             "RAY_health_check_period_ms": "1000",  # 5 failures make a node a lost one: after 5 s instead of 15
+            "RAY_health_check_timeout_ms": "3000",  # and one that hangs, after 20 s
         }
         head = ("--head", f"--port={self._port}", f"--temp-dir={self._folder}", "--include-dashboard=false")
         self._start(_HEAD, _HEAD_CPUS, *head, f"--ray-client-server-port={free_port()}")

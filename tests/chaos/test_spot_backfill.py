@@ -112,6 +112,33 @@ def test_without_spot_nodes_the_same_plan_goes_on_on_demand_after_the_patience(b
     assert min(report["node_seconds"][name] for name in ("spot", "on-demand")) > 0
 
 
+def test_a_worker_that_is_cut_off_but_lives_keeps_nothing(backfill: Backfill) -> None:
+    """Its raylet hangs, so Ray takes the node for lost and hands its units out again, while its engine works on."""
+    journal, cluster = backfill.journal, backfill.cluster
+    lost, other = cluster.join("spot"), cluster.join("spot")
+    driver = backfill.start(nodes="spot", min_actors=2, max_actors=2, unit_size=_UNIT_SIZE)
+    _await(backfill, driver, lambda: all(map(backfill.actors_on, (lost, other))), "a worker on either node")
+    backfill.hold_when(lambda: True, driver, actors=2)
+    (cut_off,) = backfill.actors_on(lost)
+    lost.raylet.suspend()
+    third = cluster.join("spot")
+
+    def handed_out_again() -> bool:
+        held = [entry for entry in journal.entries() if entry.event == "held"]
+        units = {entry.hashes for entry in held if entry.pid == cut_off.pid}
+        return any(entry.hashes in units for entry in held if entry.pid != cut_off.pid)
+
+    _await(backfill, driver, handed_out_again, "another worker inside the engine with the same unit")
+    assert lost.has(cut_off)
+    backfill.finish(driver)
+    report = _report(backfill)
+    for node in (lost, other, third):
+        node.vanish()
+    backfill.check([cut_off.pid])
+    assert report["embedded"] == len(backfill.texts())
+    assert report["embedded_again"] in (_UNIT_SIZE, 2 * _UNIT_SIZE), "what its two threads had in hand"
+
+
 def _await(backfill: Backfill, driver: subprocess.Popen[bytes], true: Callable[[], bool], what: str) -> None:
     def true_or_dead() -> bool:
         assert driver.poll() is None, f"the driver ended before {what}: {backfill.log()}"

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ray_apps.jobs.backfill_report import BackfillReport, report_of
+from ray_apps.jobs.backfill_report import BackfillReport, _busy_s, report_of
 from ray_apps.jobs.node_watch import node_class
-from ray_apps.jobs.worker_journal import WorkerJournal, read_journals
+from ray_apps.jobs.worker_journal import Entry, WorkerJournal, read_journals
 
 PRICES = {"spot": 0.36, "on-demand": 3.6}
 
@@ -51,7 +53,6 @@ def test_a_report_adds_up_all_attempts(attempts: Path) -> None:
     assert (found.units, found.units_resumed, found.units_cut_short) == (3, 1, 1)
     assert (found.attempts, found.workers, found.workers_noticed) == (2, 3, 1)
     assert (found.nodes_joined, found.nodes_lost, found.nodes_left) == (4, 1, 1)
-    assert found.engine_s == 2.5
     assert [count for _, count in found.kept] == [2, 3, 5]
 
 
@@ -59,6 +60,15 @@ def test_cost_is_node_hours_by_the_price_of_their_class_and_nothing_without_a_pr
     found = report(attempts)
     assert found.node_seconds == {"head": 3600.0, "on-demand": 360.0, "spot": 3600.0}
     assert found.cost == pytest.approx(0.36 + 0.36)
+
+
+@given(
+    calls=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 50), st.integers(0, 20)), max_size=30),
+)
+def test_engine_time_counts_a_moment_once_for_each_worker(calls: list[tuple[str, int, int]]) -> None:
+    ended = [Entry(worker, "ended", 100.0 + at + took, {"engine_s": took}) for worker, at, took in calls]
+    moments = {(worker, at + second) for worker, at, took in calls for second in range(took)}
+    assert _busy_s(ended) == len(moments)
 
 
 def test_a_text_that_was_kept_twice_or_thrown_away_is_told(attempts: Path) -> None:
