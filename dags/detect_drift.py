@@ -4,7 +4,7 @@ Five statistics and one verdict: `none`, `watch`, `drift`, `model_changed` or `i
 trend and the documents furthest from everything known, goes to MLflow (experiment `quarry-drift`); the task's log has
 its address.
 
-- `drift`, in the window in which it begins, raises the asset `quarry://drift/main`, and `reindex_corpus` builds a
+- `drift` raises, as long as it lasts, the asset `quarry://drift/main`, and `reindex_corpus` builds a
   version on what the corpus holds now; the remedy that the numbers speak for is stated in the log and the report.
 - `model_changed` fails the task and is told at once: the model is another one than it was, and nothing else counts.
 
@@ -22,6 +22,7 @@ from ray_job_operator import RayJobOperator
 
 from include.quarry.settings import load_settings
 
+WATCHED = "main"
 BY_CALENDAR = "dag_run.run_type in ('scheduled', 'backfill')"
 UNTIL = f"{{{{ (data_interval_end if {BY_CALENDAR} else dag_run.run_after).isoformat() }}}}"
 SINCE = (
@@ -50,16 +51,18 @@ with quarry_dag(
         verdict = verdict_of(corpus, datetime.fromisoformat(until), load_settings())
         print(json.dumps(verdict, indent=1))
         if verdict["judged"]:
-            run_to_the_end("evaluation", "drift", "--corpus", corpus)
+            run_to_the_end("evaluation", "drift", "--corpus", corpus, "--until", until)
         return verdict
 
     @task(outlets=[DRIFT])
     def act(verdict: dict[str, Any]) -> None:
-        """Ask for a new version where drift begins; say it loudly where the model itself has changed."""
+        """Ask for a new version while there is drift; say it loudly where the model itself has changed."""
         if verdict["outcome"] == "model_changed":
             raise AirflowFailException(f"the embedding model is not the one it was: {verdict['remedy']['reason']}")
-        if not (verdict["outcome"] == "drift" and verdict["begins"]):
+        if verdict["outcome"] != "drift":
             raise AirflowSkipException(f"the verdict is {verdict['outcome']}")
+        if verdict["corpus"] != WATCHED:
+            raise AirflowSkipException(f"corpus {verdict['corpus']} has drifted: run reindex_corpus for it by hand")
 
     reported = report("{{ params.corpus }}", UNTIL)
     detect >> reported >> act(reported)  # type: ignore[arg-type]

@@ -1,17 +1,15 @@
 """Build a new index version of a corpus, prove that it is complete and no worse, and let it in by degrees.
 
-    decide -> embed what is missing -> build -> check completeness -> hold -> gate -> shadow -> canary of 5, 25, 50 %
-           -> approve, where asked for -> promote -> remember the content, to tell drift by
+    decide -> embed what is missing -> build -> check completeness -> hold -> gate -> shadow -> approve, where asked for
+           -> canary of 5, 25, 50 % -> promote -> remember the content, to tell drift by
 
 - **By hand**: `spec` is `live`, the name of an index spec, or JSON; `suite` is what the gate judges by, and empty means
-  that there is none; `approval` lets a person decide in this UI before the promotion.
-- **By itself**: after an embedding run (asset `quarry://lake/main`) only if the corpus has no version yet; after
-  `quarry://drift/main` always.
+  that there is none; `approval` lets a person decide in this UI before the version answers anyone.
+- **By itself**: after `quarry://drift/main`; after an embedding run (`quarry://lake/main`) only for a first version.
 
-A version that fails anywhere leaves its route and is marked `failed` with the reason; the live version goes on
-answering. The version that was live before follows the log until its retention ends, so that
-`python -m include.quarry.versions rollback` takes a promotion back within a second. The version's id follows from the
-run: a task that is tried again works on the same version.
+A version that fails anywhere is taken off and marked `failed`; the live one goes on answering. The one that was live
+before follows the log until its retention ends, so that `python -m include.quarry.versions rollback` takes a second.
+The version's id follows from the run: a task that is tried again works on the same version.
 """
 
 from typing import Any, Literal
@@ -60,28 +58,23 @@ with quarry_dag(
 
     @task
     def check_completeness(version_id: str) -> dict[str, Any]:
-        """Raise `IncompleteIndex` unless the version holds what the log says, deletes made meanwhile included."""
+        """Raise `IncompleteIndex` unless the version holds what the log says, later deletes included."""
         from include.quarry.routing.completeness import check_completeness as check  # noqa: PLC0415 heavy
 
         return check(version_id, load_settings())
 
     @task
     def hold(version_id: str) -> bool:
-        """Let every replica load the version and follow the log with it; false when nothing is live to compare with."""
+        """Let every replica load the version and follow the log; false when nothing is live to compare with."""
         from include.quarry.routing.rollout import hold_version  # noqa: PLC0415 heavy
 
         return hold_version(version_id, load_settings())
 
-    @task(retries=0)
+    @task
     def gate(version_id: str, suite: str, beside_live: bool) -> None:
-        """Judge the version against the live one; whatever the gate does not pass, doubts included, is refused."""
-        from include.quarry.routing.promotion import refuse  # noqa: PLC0415 heavy
-
+        """Judge the version against the live one; what the gate does not pass, doubts included, ends here."""
         if beside_live and suite:
-            settings = load_settings()
-            options = ["gate", "--suite", suite, "--candidate", version_id, "--url", settings.http_url]
-            with final(on_failure=lambda reason: refuse(version_id, reason, settings)):
-                run_to_the_end("evaluation", *options)
+            run_to_the_end("evaluation", "gate", "--suite", suite, "--candidate", version_id)
 
     @task
     def try_out(version_id: str, role: Literal["shadow", "canary"], share: float) -> dict[str, Any]:
@@ -94,25 +87,34 @@ with quarry_dag(
     @task
     def promote(version_id: str) -> dict[str, Any]:
         """Let the version answer: one row of the catalog changes."""
-        from include.quarry.routing.promotion import promote as make_live  # noqa: PLC0415 heavy
+        from include.quarry.routing.promotion import promote_candidate  # noqa: PLC0415 heavy
 
-        return make_live(version_id, load_settings())
+        with final():
+            return promote_candidate(version_id, load_settings())
+
+    @task(trigger_rule="one_failed")
+    def take_off(version_id: str) -> bool:
+        """Whatever has failed, the version does not stay on its way; one that is live already stays live."""
+        from include.quarry.routing.promotion import abandon  # noqa: PLC0415 heavy
+
+        return abandon(version_id, "its reindex_corpus run failed", load_settings())
 
     remember = RayJobOperator(
         task_id="remember", entrypoint=f"python -m ray_apps.jobs.detect_drift --remember 1 --corpus {CORPUS}"
     )
 
-    held = hold(VERSION)
-    chain(
+    way = [
         decide("{{ params.corpus }}", ASKED_BY),
         embed_missing,
         build_index,
         check_completeness(VERSION),
-        held,
+        (held := hold(VERSION)),
         gate(VERSION, "{{ params.suite }}", held),  # type: ignore[arg-type]
         try_out.override(task_id="shadow")(VERSION, "shadow", SHADOW_SHARE),
-        *(try_out.override(task_id=f"canary_{share}")(VERSION, "canary", share / 100) for share in CANARY_PERCENT),
         VersionApproval(task_id="approve", version_id=VERSION, subject=f"Let {VERSION} answer?"),
+        *(try_out.override(task_id=f"canary_{share}")(VERSION, "canary", share / 100) for share in CANARY_PERCENT),
         promote(VERSION),
         remember,
-    )
+    ]
+    chain(*way)
+    way >> take_off(VERSION)

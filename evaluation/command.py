@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,9 @@ def _gate_candidate(options: argparse.Namespace, console: Console) -> int:
 def _drift(options: argparse.Namespace, console: Console) -> int:
     from evaluation.drift_session import report_drift  # noqa: PLC0415 evidently takes seconds to import
 
-    page, run_id = report_drift(options.corpus, load_settings(), options.mlflow if options.track else None)
+    page, run_id = report_drift(
+        options.corpus, options.until, load_settings(), options.mlflow if options.track else None
+    )
     console.print(f"page: {page}", highlight=False)
     _print_json({"page": str(page), "mlflow_run": run_id})
     return 0
@@ -205,6 +208,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     drift = commands.add_parser("drift", help="report the window of a corpus that was judged for drift last")
     drift.set_defaults(command=_drift)
     drift.add_argument("--corpus", default="main", help="default: %(default)s")
+    drift.add_argument("--until", type=datetime.fromisoformat, metavar="TIME", help="the window that ended then")
     drift.add_argument("--no-track", dest="track", action="store_false", help="keep nothing in MLflow")
     drift.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
     return parser

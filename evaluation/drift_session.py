@@ -1,5 +1,6 @@
 """The report of the window of a corpus that was judged last: files in the home, and the same in MLflow."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from evaluation.drift_picture import JudgedWindow
@@ -13,15 +14,18 @@ from include.quarry.lake.vectors import VectorLake
 from include.quarry.settings import Settings
 
 
-def report_drift(corpus: str, settings: Settings, track: str | None) -> tuple[Path, str | None]:
-    """Write the report of the newest window; gives its page, and MLflow's run id where `track` is its address.
+def report_drift(corpus: str, until: datetime | None, settings: Settings, track: str | None) -> tuple[Path, str | None]:
+    """Write the report of the window that ended then, or of the newest; gives its page and MLflow's run id.
+
+    `track` is MLflow's address, or None to keep nothing there.
 
     Raises `NotFound` when no window was judged since the live version was promoted.
     """
     database = Database(settings.catalog_url)
     watch = DriftWatch(database, VectorLake(database, settings.lake_uri), settings.home.absolute(), corpus)
     memory = watch.memory()
-    reference, history = memory.reference, [JudgedWindow(*judged) for judged in memory.history()]
+    ended = None if until is None else until.astimezone(UTC).replace(microsecond=0)
+    reference, history = memory.reference, [JudgedWindow(*judged) for judged in memory.history(ended)]
     if reference is None or not history:
         raise NotFound(
             f"no window of corpus {corpus!r} was judged since version {watch.version.version_id!r} is live; "

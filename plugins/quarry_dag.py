@@ -1,9 +1,10 @@
 """The skeleton that all of Quarry's Dags share, so that a Dag file holds only what is its own."""
 
+import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from failure_notice import notify_failure
 
 from include.quarry.errors import Conflict
@@ -89,22 +90,39 @@ def spec_param() -> Param:
 
 
 @contextmanager
-def final(on_failure: Callable[[str], None] = lambda reason: None) -> Iterator[None]:
-    """Verdicts are not asked for twice: what was refused fails the task for good, after `on_failure` has the reason."""
+def final() -> Iterator[None]:
+    """Verdicts are not asked for twice: what was refused fails the task for good."""
     try:
         yield
-    except (Conflict, AirflowFailException) as error:
-        on_failure(str(error))
+    except Conflict as error:
         raise AirflowFailException(str(error)) from error
 
 
 def run_to_the_end(module: str, *options: str) -> None:
-    """Run `python -m module` from the repository, its lines in the task's log; fail with its last line if it fails."""
+    """Run `python -m module` from the repository, its lines in the task's log.
+
+    A verdict (a last line of JSON that has an `outcome` and no error) that is no pass fails the task for good; any
+    other failure may pass, and is tried again.
+    """
     command = [sys.executable, "-m", module, *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
         last = ""
-        for line in running.stdout or ():
-            print(line, end="", flush=True)
-            last = line.strip() or last
+        try:
+            for line in running.stdout or ():
+                print(line, end="", flush=True)
+                last = line.strip() or last
+        except BaseException:  # a task that is stopped leaves nothing behind
+            running.terminate()
+            raise
     if running.returncode:
-        raise AirflowFailException(f"{module} {options[0]} ended with {running.returncode}: {last}")
+        failure = AirflowFailException if _is_verdict(last) else AirflowException
+        raise failure(f"{module} {options[0]} ended with {running.returncode}: {last}")
+
+
+def _is_verdict(line: str) -> bool:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return False
+    grounds = {reason.get("ground") for reason in said.get("reasons", ())} if isinstance(said, dict) else {"error"}
+    return "error" not in grounds and "outcome" in said

@@ -52,12 +52,13 @@ class RetrievalDeployment:
             _encoder_of(settings),
             interval_s=settings.follow_interval_s,
             always=ALWAYS,
-            each_turn=self._comparisons.write,
             open_version=self._opens(database, lake, shard_groups),
         )
         self._metrics = LagMetrics(database, self._indexes)
         self._follower = threading.Thread(target=self._indexes.follow, name="follower", daemon=True)
+        self._writer = threading.Thread(target=self._comparisons.keep_writing, name="observations", daemon=True)
         self._follower.start()
+        self._writer.start()
 
     async def retrieve(
         self, corpus: str, query: str, top_k: int, scope: Scope, index_version: str | None = None
@@ -71,7 +72,7 @@ class RetrievalDeployment:
 
     async def check_health(self) -> None:
         """Asked by Serve; a replica that no longer follows the log, or says how far it is, is replaced."""
-        if not (self._follower.is_alive() and self._metrics.is_alive()):
+        if not (self._follower.is_alive() and self._writer.is_alive() and self._metrics.is_alive()):
             raise RuntimeError("a background thread has ended")
 
     def __serve_build_asgi_app__(self) -> ASGIApp:

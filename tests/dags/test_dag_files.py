@@ -76,7 +76,7 @@ def test_every_dag_shares_the_skeleton(dag_bag, file) -> None:
         assert task.owner == "quarry"
         assert (task.execution_timeout or task.response_timeout) is not None
         assert [callback.__name__ for callback in task.on_failure_callback] == ["notify_failure"]
-        assert task.retries == (0 if task.task_id in ("judge", "gate") else 2)
+        assert task.retries == (0 if task.task_id == "judge" else 2)
 
 
 @pytest.mark.parametrize("name", ["main; rm -rf /", "$(id)", "", "a/b", "-flag"])

@@ -13,16 +13,19 @@ from jinja2 import Template
 
 def test_promotion_comes_only_after_the_completeness_check(dag_bag) -> None:
     dag = dag_bag.dags["reindex_corpus"]
-    way = ["decide", "embed_missing", "build_index", "check_completeness", "hold", "gate", "shadow"]
-    way += ["canary_5", "canary_25", "canary_50", "approve", "promote", "remember"]
-    assert {task.task_id for task in dag.tasks} == set(way)
+    way = ["decide", "embed_missing", "build_index", "check_completeness", "hold", "gate", "shadow", "approve"]
+    way += ["canary_5", "canary_25", "canary_50", "promote", "remember"]
+    assert {task.task_id for task in dag.tasks} == {*way, "take_off"}
     for before, after in pairwise(way):
         assert dag.get_task(after).upstream_task_ids == {before}
+    assert dag.get_task("take_off").upstream_task_ids == set(way)
 
 
-def test_no_trigger_rule_lets_a_task_run_after_a_failure(dag_bag) -> None:
+def test_nothing_runs_after_a_failure_but_what_takes_the_version_off_its_way(dag_bag) -> None:
     for dag in dag_bag.dags.values():
-        assert {task.trigger_rule for task in dag.tasks} == {TriggerRule.ALL_SUCCESS}
+        rules = {task.task_id: task.trigger_rule for task in dag.tasks if task.task_id != "take_off"}
+        assert set(rules.values()) == {TriggerRule.ALL_SUCCESS}
+    assert dag_bag.dags["reindex_corpus"].get_task("take_off").trigger_rule == TriggerRule.ONE_FAILED
 
 
 def test_the_build_the_check_and_the_promotion_speak_of_the_same_version(dag_bag) -> None:
@@ -107,13 +110,13 @@ def test_drift_is_reported_before_it_is_acted_upon_and_asks_for_a_reindex(dag_ba
 @pytest.mark.parametrize(
     ("verdict", "expected"),
     [
-        ({"outcome": "drift", "begins": True}, None),
-        ({"outcome": "drift", "begins": False}, "AirflowSkipException"),
-        ({"outcome": "watch", "begins": False}, "AirflowSkipException"),
-        ({"outcome": "model_changed", "begins": True, "remedy": {"reason": "pin it"}}, "AirflowFailException"),
+        ({"corpus": "main", "outcome": "drift"}, None),
+        ({"corpus": "other", "outcome": "drift"}, "AirflowSkipException"),
+        ({"corpus": "main", "outcome": "watch"}, "AirflowSkipException"),
+        ({"corpus": "main", "outcome": "model_changed", "remedy": {"reason": "pin it"}}, "AirflowFailException"),
     ],
 )
-def test_only_drift_that_begins_asks_for_a_version_and_a_changed_model_is_an_alarm(dag_bag, verdict, expected) -> None:
+def test_drift_asks_for_a_version_and_a_changed_model_is_an_alarm(dag_bag, verdict, expected) -> None:
     act = dag_bag.dags["detect_drift"].get_task("act").python_callable
     if expected is None:
         assert act(verdict) is None

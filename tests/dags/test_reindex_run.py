@@ -22,7 +22,7 @@ class Routing:
     poisoned_from: str = ""
     checked: list[str] = field(default_factory=list)
     tried: list[tuple[str, float]] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    taken_off: list[str] = field(default_factory=list)
     promoted: list[str] = field(default_factory=list)
 
     def check_completeness(self, version_id: str, settings: Any) -> dict[str, Any]:
@@ -34,8 +34,9 @@ class Routing:
     def hold_version(self, version_id: str, settings: Any) -> bool:
         return self.beside_live
 
-    def refuse(self, version_id: str, reason: str, settings: Any) -> None:
-        self.refused.append(reason)
+    def abandon(self, version_id: str, reason: str, settings: Any) -> bool:
+        self.taken_off.append(version_id)
+        return True
 
     def try_version(self, version_id: str, role: str, share: float, settings: Any) -> dict[str, Any]:
         self.tried.append((role, share))
@@ -43,7 +44,7 @@ class Routing:
             raise Refused(f"index version {version_id!r} is refused: overlap@10 is 0.00")
         return {"outcome": "pass"}
 
-    def promote(self, version_id: str, settings: Any) -> dict[str, Any]:
+    def promote_candidate(self, version_id: str, settings: Any) -> dict[str, Any]:
         self.promoted.append(version_id)
         return {"live_version": version_id}
 
@@ -54,7 +55,7 @@ class Routing:
 @pytest.fixture
 def routing(monkeypatch: pytest.MonkeyPatch) -> Routing:
     fake = Routing()
-    verbs = ("check_completeness", "hold_version", "refuse", "try_version", "promote", "needs_reindex")
+    verbs = ("check_completeness", "hold_version", "abandon", "try_version", "promote_candidate", "needs_reindex")
     for module in ("completeness", "promotion", "rollout"):
         name = f"include.quarry.routing.{module}"
         stand_in = ModuleType(name)
@@ -96,7 +97,7 @@ def test_an_incomplete_version_is_never_promoted(run_reindex, routing: Routing) 
     run = run_reindex()
     assert run.state == "failed"
     assert len(routing.checked) == 1
-    assert routing.promoted == []
+    assert (routing.promoted, routing.taken_off) == ([], routing.checked)
     assert run.tasks["promote"] == "upstream_failed"
 
 
@@ -121,7 +122,7 @@ def test_a_version_is_tried_by_degrees_before_it_is_promoted(run_reindex, routin
     run = run_reindex()
     assert run.state == "success", run.tasks
     assert routing.tried == [("shadow", 0.5), ("canary", 0.05), ("canary", 0.25), ("canary", 0.5)]
-    assert len(routing.promoted) == 1
+    assert (len(routing.promoted), routing.taken_off) == (1, [])
 
 
 @pytest.mark.parametrize(("role", "tried"), [("shadow", 1), ("canary", 2)])
@@ -131,15 +132,14 @@ def test_a_candidate_that_is_refused_on_live_queries_is_never_promoted(
     routing.poisoned_from = role
     run = run_reindex()
     assert run.state == "failed"
-    assert (len(routing.tried), routing.promoted) == (tried, [])
+    assert (len(routing.tried), routing.promoted, len(routing.taken_off)) == (tried, [], 1)
 
 
-def test_what_the_gate_does_not_pass_is_refused_with_what_it_said(run_reindex, routing: Routing) -> None:
+def test_what_the_gate_does_not_pass_is_taken_off(run_reindex, routing: Routing) -> None:
     run = run_reindex(suite="/nowhere")
     assert run.state == "failed"
-    (reason,) = routing.refused
-    assert "evaluation gate ended with" in reason
-    assert "/nowhere" in reason
+    assert run.tasks["gate"] == "failed"
+    assert len(routing.taken_off) == 1
     assert (routing.tried, routing.promoted) == ([], [])
 
 

@@ -91,13 +91,19 @@ def make_live(connection: sa.Connection, version_id: str) -> Route:
 def roll_back(connection: sa.Connection, corpus: str, reason: str) -> Route:
     """Let the version answer that was live before; the present one is retired with the reason.
 
-    Raises `NotFound` without a route, `Conflict` when nothing was live before or its retention has ended.
+    Raises `NotFound` without a route, `Conflict` when nothing was live before, its retention has ended, or it was
+    itself taken back: who asks twice must not bring back what was just taken back.
     """
     route = _route(connection, corpus)
     if route.previous_version is None:
         raise Conflict(f"corpus {corpus!r} has had no other live version than {route.live_version!r} to go back to")
+    before = find_version(connection, route.previous_version)
+    if before.taken_back:
+        raise Conflict(
+            f"index version {before.version_id!r} was itself taken back ({before.reason}); promote it to have it live"
+        )
     back = make_live(connection, route.previous_version)
-    set_state(connection, route.live_version, "retired", reason=reason)
+    set_state(connection, route.live_version, "retired", reason=reason or "taken back")
     return back
 
 

@@ -40,6 +40,11 @@ class IndexVersion:
     reason: str
 
     @property
+    def taken_back(self) -> bool:
+        """Whether it was live, and a rollback took it off."""
+        return self.state == "retired" and self.reason != ""
+
+    @property
     def in_use(self) -> bool:
         """Whether documents are cut and embedded for it: it answers, may come to answer, or may again."""
         return self.state in _ON_THE_WAY or (self.state == "retired" and self.snapshot != "")

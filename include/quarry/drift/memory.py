@@ -38,11 +38,11 @@ class Memory:
         draft.replace(path)
 
     def history(self, before: datetime | None = None) -> list[tuple[datetime, datetime, Verdict]]:
-        """(since, until, verdict) in order of time, of windows that ended `before` a time."""
+        """(since, until, verdict) in order of time, of windows that had ended `before` a time began."""
         found = []
         for path in sorted((self._folder / "verdicts").glob("*.json")):
             until, since = map(_time, path.stem.split("_"))
-            if before is None or until < before:
+            if before is None or until <= before:
                 found.append((since, until, Verdict.from_json(path.read_text(encoding="utf-8"))))
         return found
 

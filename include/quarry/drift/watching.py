@@ -66,18 +66,18 @@ class DriftWatch:
     def judge(self, embedder: Embedder, since: datetime, until: datetime) -> dict[str, Any]:
         """Judge what changed in `[since, until)`, and keep the verdicts beside the references; gives the summary."""
         sentinels = embedder.encode(SENTINELS)
-        for _, tenant in self._remembered():
+        for tenant in self._remembered():
             memory = self.memory(tenant)
             reference = memory.reference
             assert reference is not None  # noqa: S101 - `_remembered` gives those that have one
             window = self.window(since, until, tenant)
-            memory.keep(detect(reference, window, sentinels, memory.state(until)), since, until)
+            memory.keep(detect(reference, window, sentinels, memory.state(since)), since, until)
         return self.summary(until)
 
     def summary(self, until: datetime) -> dict[str, Any]:
         """The verdict about the window that ended then, its remedy, and the outcome of each large tenant."""
-        found = {name: verdict for name, tenant in self._remembered() if (verdict := self._verdict(tenant, until))}
-        whole = found.pop("corpus", None)
+        found = {tenant: verdict for tenant in self._remembered() if (verdict := self._verdict(tenant, until))}
+        whole = found.pop(None, None)
         known: dict[str, Any] = {
             "corpus": self._corpus,
             "version": self.version.version_id,
@@ -90,17 +90,17 @@ class DriftWatch:
             "begins": whole.begins,
             "reasons": list(whole.reasons),
             "remedy": asdict(choose_remedy(whole)),
-            "tenants": {name: verdict.outcome for name, verdict in found.items()},
+            "tenants": {tenant: verdict.outcome for tenant, verdict in found.items()},
         }
 
     def _verdict(self, tenant: str | None, until: datetime) -> Verdict | None:
         ended = until.astimezone(UTC).replace(microsecond=0)
         return next((verdict for _, end, verdict in self.memory(tenant).history() if end == ended), None)
 
-    def _remembered(self) -> Iterator[tuple[str, str | None]]:
+    def _remembered(self) -> Iterator[str | None]:
         for tenant in (None, *large_tenants(self._database, self._corpus)):
             if self.memory(tenant).reference is not None:
-                yield tenant or "corpus", tenant
+                yield tenant
 
 
 def verdict_of(corpus: str, until: datetime, settings: Settings) -> dict[str, Any]:

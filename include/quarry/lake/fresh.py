@@ -11,7 +11,7 @@ from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import head
 from include.quarry.catalog.versions import list_versions
 from include.quarry.embedding.protocol import Embedder
-from include.quarry.errors import QuarryError
+from include.quarry.errors import QuarryError, Unavailable
 from include.quarry.lake.claims import claim, release
 from include.quarry.lake.pending import PendingQuery, PendingText, pending_texts
 from include.quarry.lake.vectors import VectorLake
@@ -64,7 +64,17 @@ class FreshTail:
             versions = [version for version in list_versions(connection) if version.in_use]
             heads = {version.corpus: head(connection, version.corpus) for version in versions}
         wanted = {(version.corpus, version.spec.chunker, version.spec.embedding): version.spec for version in versions}
-        return sum(self._serve(corpus, spec, heads[corpus]) for (corpus, *_), spec in wanted.items())
+        return sum(self._served(corpus, spec, heads[corpus]) for (corpus, *_), spec in wanted.items())
+
+    def _served(self, corpus: str, spec: IndexSpec, newest: int) -> int:
+        """A spec that cannot be served, for want of its model say, must not stop the others."""
+        try:
+            return self._serve(corpus, spec, newest)
+        except Unavailable:
+            raise
+        except QuarryError:
+            logger.exception("corpus %s cannot be embedded for index spec %s", corpus, spec.fingerprint)
+            return 0
 
     def _serve(self, corpus: str, spec: IndexSpec, newest: int) -> int:
         self._embedder_of(spec.embedding)  # loads the engine ahead, so that the first upload need not wait for it

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from include.quarry.catalog import routes
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import head
-from include.quarry.catalog.versions import find_version
+from include.quarry.catalog.versions import CANDIDATE, find_version
+from include.quarry.errors import Conflict, NotFound
 from include.quarry.settings import Settings
 
 
@@ -18,6 +19,34 @@ def promote(version_id: str, settings: Settings) -> dict[str, Any]:
     """Make a version live. Raises `NotFound`, or `Conflict` when it was never built or has failed."""
     with _writing(settings) as connection:
         return asdict(routes.make_live(connection, version_id))
+
+
+def promote_candidate(version_id: str, settings: Settings) -> dict[str, Any]:
+    """Make a version live that is on its way there. Raises `Conflict` for one that was live and is not any more.
+
+    A task that is tried again must not undo a rollback that came in between.
+    """
+    with _writing(settings) as connection:
+        version = find_version(connection, version_id)
+        if version.state == "retired":
+            raise Conflict(f"index version {version_id!r} was live and was taken back ({version.reason}); it stays so")
+        return asdict(routes.make_live(connection, version_id))
+
+
+def abandon(version_id: str, reason: str, settings: Settings) -> bool:
+    """Take a version off its way wherever it stands, after something else than the version has failed.
+
+    False when there is nothing to take off: it was never registered, it is live, or its way has ended.
+    """
+    with _writing(settings) as connection:
+        try:
+            version = find_version(connection, version_id)
+        except NotFound:
+            return False
+        if version.state not in ("building", *CANDIDATE):
+            return False
+        routes.refuse(connection, version_id, reason)
+    return True
 
 
 def roll_back(corpus: str, reason: str, settings: Settings) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from include.quarry.specs import EmbeddingSpec
 logger = logging.getLogger(__name__)
 _IDLE_S = 900.0
 _OPEN_AGAIN_S = 10.0
+_GRACE_S = 30.0
+_PASSING = (QuarryError, SQLAlchemyError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,11 @@ class ResidentIndexes:
         *,
         interval_s: float,
         always: Sequence[str] = (),
-        each_turn: Callable[[], None] = lambda: None,
         open_version: OpenVersion | None = None,
     ) -> None:
         """The corpora in `always` are loaded as soon as they have a route, and never unloaded.
 
-        `each_turn` is called in every turn of `follow`. Versions are held in this process, unless `open_version` does
-        otherwise.
+        Versions are held in this process, unless `open_version` does otherwise.
         """
         self._database = database
         self._lake = lake
@@ -90,13 +91,13 @@ class ResidentIndexes:
         self._encoder_of = encoder_of
         self._interval_s = interval_s
         self._always = always
-        self._each_turn = each_turn
         self._open_version = open_version or opens_here(database, lake)
         self._residents: dict[str, Resident] = {}
         self._used_at: dict[str, float] = {}
         self._loading = threading.Lock()
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="open-index")
-        self._opening: dict[str, Future[Loaded]] = {}
+        self._opening: dict[tuple[str, str], Future[Loaded]] = {}
+        self._leaving: list[tuple[float, Loaded]] = []
         self._open_again_at: dict[str, float] = {}
         self._stopped = threading.Event()
 
@@ -126,19 +127,18 @@ class ResidentIndexes:
     def follow(self) -> None:
         """Keep every resident at the head of the log and on its route, until `stop`."""
         while not self._stopped.wait(self._interval_s):
-            for work in (*map(self._refreshing, {*self._always, *self._residents}), self._each_turn):
+            for corpus in {*self._always, *self._residents}:
                 try:
-                    work()
-                except (QuarryError, SQLAlchemyError, OSError):  # a bug ends the thread; the health check sees it
-                    logger.exception("the log could not be followed; trying again")
+                    self._refresh(corpus)
+                except _PASSING:  # a bug ends the thread; the health check sees it
+                    logger.exception("corpus %s could not follow the log; trying again", corpus)
+            self._let_go(time.monotonic() - _GRACE_S)
         self._opener.shutdown()
+        self._let_go(time.monotonic())
 
     def stop(self) -> None:
         """End `follow`."""
         self._stopped.set()
-
-    def _refreshing(self, corpus: str) -> Callable[[], None]:
-        return lambda: self._refresh(corpus)
 
     def _refresh(self, corpus: str) -> None:
         resident = self._residents.get(corpus)
@@ -153,13 +153,14 @@ class ResidentIndexes:
         resident = self._rerouted(corpus, resident)
         for version_id in tuple(resident.versions):
             if (held := resident.versions.get(version_id)) is not None:
-                held.follower.step()
+                _step(version_id, held)
                 resident = self._rerouted(corpus, resident)  # a rollback does not wait until all have followed
         self._stopped.wait(min(time.monotonic() - started, self._interval_s))  # following takes half the time at most
 
     def _rerouted(self, corpus: str, before: Resident) -> Resident:
         """The resident with the present route, as far as its versions are loaded; those off the route are let go."""
         route, wanted = self._read(corpus)
+        self._forget_unwanted(corpus, wanted)
         ready = {version.version_id: self._ready(version, before) for version in wanted}
         versions = {version_id: loaded for version_id, loaded in ready.items() if loaded is not None}
         if route.live_version not in versions:  # the version before keeps answering
@@ -168,29 +169,44 @@ class ResidentIndexes:
         if (route, versions) == (before.route, before.versions):
             return before
         if route.live_version != before.route.live_version:
-            versions[route.live_version].follower.step()  # what the version before has shown as gone stays gone
+            _step(route.live_version, versions[route.live_version])  # what is gone from the one before stays gone
             logger.info("corpus %s: %s is live after %s", corpus, route.live_version, before.route.live_version)
         self._residents[corpus] = after = Resident(route, versions)
-        for version_id in before.versions.keys() - versions.keys():
-            _discard(before.versions[version_id])
+        now = time.monotonic()
+        self._leaving += [(now, before.versions[gone]) for gone in before.versions.keys() - versions.keys()]
         return after
+
+    def _let_go(self, until: float) -> None:
+        """Discard what left its route before a time. Requests that began on it have a while to finish."""
+        for left_at, loaded in [each for each in self._leaving if each[0] <= until]:
+            self._leaving.remove((left_at, loaded))
+            _discard(loaded)
+
+    def _forget_unwanted(self, corpus: str, wanted: list[IndexVersion]) -> None:
+        """What was being loaded when it left the route."""
+        names = {version.version_id for version in wanted}
+        for key in [key for key, each in self._opening.items() if key[0] == corpus and key[1] not in names]:
+            if self._opening[key].done():
+                opening = self._opening.pop(key)
+                if opening.exception() is None:
+                    self._leaving.append((time.monotonic(), opening.result()))
 
     def _ready(self, version: IndexVersion, resident: Resident) -> Loaded | None:
         """The version, if it is loaded; else it is on its way."""
-        version_id = version.version_id
+        version_id, key = version.version_id, (version.corpus, version.version_id)
         if version_id in resident.versions:
             return resident.versions[version_id]
-        opening = self._opening.get(version_id)
+        opening = self._opening.get(key)
         if opening is None:
             if time.monotonic() >= self._open_again_at.get(version_id, 0.0):
-                self._opening[version_id] = self._opener.submit(self._open, version)
+                self._opening[key] = self._opener.submit(self._open, version)
             return None
         if not opening.done():
             return None
-        del self._opening[version_id]
+        del self._opening[key]
         try:
             return opening.result()
-        except (QuarryError, SQLAlchemyError, OSError):
+        except _PASSING:
             logger.exception("index version %s could not be loaded; trying again", version_id)
             self._open_again_at[version_id] = time.monotonic() + _OPEN_AGAIN_S
             return None
@@ -198,9 +214,13 @@ class ResidentIndexes:
     def _open(self, version: IndexVersion) -> Loaded:
         scratch = self._scratch / f"{version.version_id}-{time.monotonic_ns()}"
         scratch.mkdir(parents=True)
-        index, follower = self._open_version(version, scratch)
-        follower.step()
-        return Loaded(Retriever(Serving(self._encoder_of(version.spec.embedding), index)), follower, scratch)
+        with ExitStack() as on_failure:
+            on_failure.callback(shutil.rmtree, scratch, ignore_errors=True)
+            index, follower = self._open_version(version, scratch)
+            follower.step()
+            retriever = Retriever(Serving(self._encoder_of(version.spec.embedding), index))
+            on_failure.pop_all()
+        return Loaded(retriever, follower, scratch)
 
     def _has_route(self, corpus: str) -> bool:
         with self._database.read() as connection:
@@ -222,6 +242,14 @@ class ResidentIndexes:
         logger.info("corpus %s unloaded after %d s without a query", corpus, _IDLE_S)
         for held in resident.versions.values():
             _discard(held)
+
+
+def _step(version_id: str, held: Loaded) -> None:
+    """One version that cannot follow, for want of its server say, does not hold up the others."""
+    try:
+        held.follower.step()
+    except _PASSING:
+        logger.exception("index version %s could not follow the log; trying again", version_id)
 
 
 def _discard(loaded: Loaded) -> None:

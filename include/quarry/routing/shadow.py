@@ -7,7 +7,7 @@ of the shared hits, and latency. Little work at once: a replica that is busy lea
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from threading import Lock
+from threading import Event, Lock
 
 import numpy as np
 
@@ -24,6 +24,7 @@ Ask = Callable[[Retriever], Awaitable[Retrieval]]
 """Puts the query at hand to one version."""
 _AT_ONCE = 2
 _DEPTH = 10
+_WRITE_EVERY_S = 1.0
 
 
 class Comparisons:
@@ -56,6 +57,15 @@ class Comparisons:
         if shadow is not None and is_shadowed(route, scope.tenant, query):
             self._later(self._ask_shadow(shadow, found, ask))
         return found
+
+    def keep_writing(self) -> None:
+        """Write every second, until the process ends; in a thread of its own, for the catalog may make it wait."""
+        pause = Event()
+        while not pause.wait(_WRITE_EVERY_S):
+            try:
+                self.write()
+            except QuarryError as error:
+                logger.warning("what was seen of candidates could not be written now: %s", error)
 
     def write(self) -> None:
         """Put what was seen since the last call into the catalog; from any thread. What fails is tried again."""

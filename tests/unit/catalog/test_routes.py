@@ -56,13 +56,17 @@ def test_every_change_of_a_route_counts_its_revision_up(built: Database) -> None
     assert revisions == [2, 3, 4, 5]
 
 
-def test_a_rollback_makes_the_version_before_live_and_can_itself_be_taken_back(built: Database) -> None:
+def test_a_rollback_asked_for_twice_does_not_bring_back_what_was_taken_back(built: Database) -> None:
     with built.write() as connection:
         make_live(connection, "v2")
         route = roll_back(connection, "main", "answers were worse")
         assert (route.live_version, route.previous_version) == ("v1", "v2")
         assert find_version(connection, "v2").reason == "answers were worse"
-        assert roll_back(connection, "main", "they were not").live_version == "v2"
+        with pytest.raises(Conflict, match="'v2' was itself taken back"):
+            roll_back(connection, "main", "asked for again")
+        assert make_live(connection, "v2").live_version == "v2"
+        assert roll_back(connection, "main", "").live_version == "v1"
+        assert make_live(connection, "v2").live_version == "v2"
     assert states(built) == {"v1": "retired", "v2": "live", "v3": "shadow"}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -81,11 +82,18 @@ def test_other_content_is_drift_with_a_remedy_and_begins_once(corpus: Corpus) ->
     _watch(corpus).remember(TopicEmbedder())
     since = datetime.now(UTC)
     _write(corpus, ["coral", "amber"], range(200, 260))
-    first = _judge(corpus, since)
+    ended = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    first = _watch(corpus).judge(TopicEmbedder(), since, ended)
     assert (first["outcome"], first["begins"]) == ("drift", True)
     assert first["remedy"]["action"] in ("retrain_index", "try_embedding")
-    later = _watch(corpus).judge(TopicEmbedder(), since, datetime.now(UTC) + timedelta(minutes=5))
+    tick = Event()
+    while datetime.now(UTC) < ended:
+        tick.wait(0.02)
+    _write(corpus, ["coral", "amber"], range(300, 360))
+    later = _watch(corpus).judge(TopicEmbedder(), ended, ended + timedelta(hours=1))
     assert (later["outcome"], later["begins"]) == ("drift", False)
+    again = _watch(corpus).judge(TopicEmbedder(), since, ended + timedelta(hours=2))
+    assert again["begins"], "a window that overlaps another one is not confirmed by it"
 
 
 def test_a_changed_model_is_told_from_changed_content(corpus: Corpus) -> None:

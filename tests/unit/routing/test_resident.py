@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from include.quarry.catalog.versions import find_version
-from include.quarry.errors import NotFound
+from include.quarry.errors import NotFound, Unavailable
 from include.quarry.records import Scope
+from include.quarry.routing import resident as module
 from include.quarry.routing.building import build_version
 from include.quarry.routing.promotion import promote, refuse, roll_back, shadow
 from include.quarry.routing.resident import Resident, ResidentIndexes
@@ -147,7 +149,7 @@ async def test_the_version_before_follows_the_log_so_that_a_rollback_loses_nothi
 
 
 async def test_a_candidate_is_held_and_followed_until_it_is_refused(
-    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus.put("a", "Granite.")
     make_live(corpus, routing_settings)
@@ -155,10 +157,65 @@ async def test_a_candidate_is_held_and_followed_until_it_is_refused(
     build_version("v2", "main", SPEC, routing_settings)
     shadow("v2", 1.0, routing_settings)
     resident = await until_held(residents, "v1", "v2")
-    scratch = resident.versions["v2"].scratch
+    held = resident.versions["v2"]
     refuse("v2", "a test", routing_settings)
     await until_held(residents, "v1")
-    assert not scratch.exists()
+    late = await held.retriever.retrieve("granite", top_k=1, scope=Scope("default"))
+    assert late.index_version == "v2", "a request that began on it can finish"
+    monkeypatch.setattr(module, "_GRACE_S", 0.0)
+    tick = threading.Event()
+    while held.scratch.exists():
+        assert not tick.wait(0.02)
+
+
+async def test_a_version_that_cannot_follow_holds_up_no_other(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.put("a", "Granite.")
+    make_live(corpus, routing_settings)
+    residents.load("main")
+    make_live(corpus, routing_settings, "v2")
+    resident = await until_held(residents, "v2", "v1")
+
+    def unavailable() -> int:
+        raise Unavailable("the server is down")
+
+    monkeypatch.setattr(resident.versions["v2"].follower, "step", unavailable)
+    corpus.put("b", "Basalt.")
+    corpus.embed()
+    tick = threading.Event()
+    while resident.versions["v1"].retriever.index.watermark < 2:
+        assert not tick.wait(0.02)
+
+
+async def test_a_version_refused_while_it_is_being_loaded_leaves_nothing_behind(
+    residents: ResidentIndexes,
+    corpus: Corpus,
+    routing_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    corpus.put("a", "Granite.")
+    make_live(corpus, routing_settings)
+    residents.load("main")
+    build_version("v2", "main", SPEC, routing_settings)
+    opening, go_on = threading.Event(), threading.Event()
+    open_version = residents._open_version
+
+    def slowly(*arguments: Any) -> Any:
+        opening.set()
+        assert go_on.wait(_PATIENCE_S)
+        return open_version(*arguments)
+
+    monkeypatch.setattr(residents, "_open_version", slowly)
+    monkeypatch.setattr(module, "_GRACE_S", 0.0)
+    shadow("v2", 1.0, routing_settings)
+    assert opening.wait(_PATIENCE_S)
+    refuse("v2", "a test", routing_settings)
+    go_on.set()
+    tick = threading.Event()
+    while any((tmp_path / "scratch").glob("v2-*")):
+        assert not tick.wait(0.02)
 
 
 async def test_a_candidate_that_cannot_be_loaded_leaves_the_live_version_answering(
