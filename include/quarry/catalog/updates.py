@@ -122,7 +122,8 @@ def _ready(connection: sa.Connection, follow: Follow, after: int) -> Sequence[sa
 
 def _first_accepted() -> sa.Label[datetime]:
     """When a document's first change was accepted."""
-    first = sa.select(sa.func.min(changes.c.accepted_at)).where(_joins(changes, documents)).correlate(documents)
+    c = changes.c  # in the order of the index by document; a minimum would be looked for in the one by time
+    first = sa.select(c.accepted_at).where(_joins(changes, documents)).order_by(c.seq).limit(1).correlate(documents)
     return first.scalar_subquery().label("first_accepted_at")
 
 
