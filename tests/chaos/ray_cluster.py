@@ -99,6 +99,10 @@ class RayCluster:
         label = f"--labels=ray.io/market-type={node_class}"
         return RayNode(self._start(host, cpus, f"--address={_HEAD}:{self._port}", label))
 
+    def end_joined(self) -> None:
+        """Take away every node that has joined, so that the next test finds the head alone."""
+        end_family(self._nodes[1:])
+
     def stop(self) -> None:
         """End every process of every node."""
         end_family(self._nodes)

@@ -43,6 +43,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def backfill(ingested: Path, cluster: RayCluster, tmp_path: Path) -> Iterator[Backfill]:
     with backfill_of(ingested, tmp_path / "home", cluster) as backfill:
         yield backfill
+    cluster.end_joined()
 
 
 def test_a_backfill_whose_workers_and_nodes_vanish_at_random_embeds_everything_once(backfill: Backfill) -> None:
