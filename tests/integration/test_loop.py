@@ -7,7 +7,9 @@ from assets and tasks, as it does at night.
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from pydoc_data.topics import topics
 from random import Random
@@ -21,9 +23,10 @@ from include.quarry.catalog.updates import Follow, read_stretch
 from include.quarry.catalog.versions import IndexVersion, list_versions, record_snapshot
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.operations.airflow_api import AirflowApi, DagRun, read_password
-from include.quarry.records import DocumentUpdate, Vectors
+from include.quarry.records import DocumentUpdate, Float32, Vectors
 from include.quarry.retrieval.index import Index
 from include.quarry.settings import Settings
+from include.quarry.specs import IndexSpec
 from tests.integration.conftest import Platform
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
@@ -111,7 +114,7 @@ def test_a_poisoned_candidate_ends_in_a_rollback_and_the_live_version_answers_on
     before = loop.route()
     assert before is not None
     run = loop.airflow.trigger("reindex_corpus", {"suite": ""})
-    poisoned = _poison(loop, set(loop.versions()))
+    poisoned = _poison(loop, run, loop.versions()[before.live_version].spec)
     assert loop.ended(run).state == "failed"
     assert loop.airflow.failed_tasks(run)[0][0] in ("shadow", "canary_5")
     after, version = loop.route(), loop.versions()[poisoned]
@@ -121,34 +124,35 @@ def test_a_poisoned_candidate_ends_in_a_rollback_and_the_live_version_answers_on
     assert "overlap@10" in version.reason
 
 
-def _poison(loop: Loop, known: set[str]) -> str:
-    """Wait for a version that is not known, and put garbage in its place: all chunks are there, under wrong names."""
-    deadline = time.monotonic() + _RUN_S
-    while not (new := [v for v in loop.versions().values() if v.version_id not in known and v.snapshot]):
-        assert time.monotonic() < deadline, "no version was built"
-        time.sleep(0.05)
-    (version,) = new
+def _poison(loop: Loop, run: DagRun, spec: IndexSpec) -> str:
+    """Put garbage in the place of the version that the run builds: all chunks are there, under wrong names.
+
+    The garbage is ready before the version is, so that it takes its place at once.
+    """
+    version_id = f"main-{sha256(run.run_id.encode()).hexdigest()[:12]}"
     lake = VectorLake(loop.database, loop.settings.lake_uri)
-    follow = Follow("main", version.spec.chunker.fingerprint, version.spec.embedding.fingerprint)
+    follow = Follow("main", spec.chunker.fingerprint, spec.embedding.fingerprint)
     with loop.database.read() as connection:
         stretch = read_stretch(connection, follow, 0)
     updates = [update for update in stretch.updates if update.chunks]
     hashes = [chunk.text_hash for update in updates for chunk in update.chunks]
     vectors = lake.fetch(follow.fingerprint, hashes[1:] + hashes[:1]).values
-    folder = loop.settings.home.absolute() / "indexes" / version.version_id / "poisoned"
+    folder = loop.settings.home.absolute() / "indexes" / version_id / "poisoned"
     with TemporaryDirectory() as scratch:
-        index = Index.create(version.spec, version.version_id, Path(scratch))
+        index = Index.create(spec, version_id, Path(scratch))
         index.apply(_exchanged(updates, vectors, follow.fingerprint), stretch.watermark)
         index.save(folder)
+    deadline = time.monotonic() + _RUN_S
+    while version_id not in (built := loop.versions()) or not built[version_id].snapshot:
+        assert time.monotonic() < deadline, "no version was built"
+        time.sleep(0.02)
     with loop.database.write() as connection:
-        record_snapshot(connection, version.version_id, str(folder), stretch.watermark, version.chunk_count)
-    return version.version_id
+        record_snapshot(connection, version_id, str(folder), stretch.watermark, len(hashes))
+    return version_id
 
 
-def _exchanged(updates: list[DocumentUpdate], vectors, fingerprint: str) -> list[DocumentUpdate]:  # type: ignore[no-untyped-def]
+def _exchanged(updates: list[DocumentUpdate], vectors: Float32, fingerprint: str) -> list[DocumentUpdate]:
     """Every chunk keeps its name and takes the text and the vector of another."""
-    from dataclasses import replace
-
     chunks = [chunk for update in updates for chunk in update.chunks]
     moved = [
         replace(chunk, passage=other.passage) for chunk, other in zip(chunks, chunks[1:] + chunks[:1], strict=True)
