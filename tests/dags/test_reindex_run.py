@@ -94,7 +94,7 @@ def test_a_complete_version_is_promoted(run_reindex, routing: Routing, fake_ray:
 
 def test_an_incomplete_version_is_never_promoted(run_reindex, routing: Routing) -> None:
     routing.complete = False
-    run = run_reindex()
+    run = run_reindex(corpus="docs")
     assert run.state == "failed"
     assert len(routing.checked) == 1
     assert (routing.promoted, routing.taken_off) == ([], routing.checked)
