@@ -71,18 +71,6 @@ def hold(version_id: str, settings: Settings) -> bool:
     return True
 
 
-def shadow(version_id: str, share: float, settings: Settings) -> dict[str, Any]:
-    """Let a version answer a share of the queries too, off the response path. Raises as `put_in_shadow`."""
-    with _writing(settings) as connection:
-        return asdict(routes.put_in_shadow(connection, version_id, share))
-
-
-def canary(version_id: str, share: float, settings: Settings) -> dict[str, Any]:
-    """Let a version answer a share of the requests. Raises as `put_in_canary`."""
-    with _writing(settings) as connection:
-        return asdict(routes.put_in_canary(connection, version_id, share))
-
-
 def refuse(version_id: str, reason: str, settings: Settings) -> None:
     """Take a version off its way; it has failed. Raises `Conflict` when it is live."""
     with _writing(settings) as connection:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from include.quarry.catalog.routes import find_route
+from include.quarry.catalog.routes import find_route, put_in_canary
 from include.quarry.catalog.versions import create_version, find_version
 from include.quarry.errors import Conflict
 from include.quarry.routing.building import build_version
-from include.quarry.routing.promotion import abandon, canary, promote, promote_candidate, roll_back
+from include.quarry.routing.promotion import abandon, promote, promote_candidate, roll_back
 from include.quarry.settings import Settings
 from tests.unit.routing.corpus import SPEC, Corpus
 
@@ -37,7 +37,8 @@ def test_a_promotion_tried_again_does_not_undo_a_rollback(corpus: Corpus, versio
 
 
 def test_what_fails_on_its_way_is_taken_off_wherever_it_stands(corpus: Corpus, versions: Settings) -> None:
-    canary("v2", 0.5, versions)
+    with corpus.database.write() as connection:
+        put_in_canary(connection, "v2", 0.5)
     assert [abandon(each, "the run failed", versions) for each in ("v2", "v3")] == [True, True]
     with corpus.database.read() as connection:
         route = find_route(connection, "main")

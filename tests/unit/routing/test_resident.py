@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from include.quarry.catalog.routes import put_in_shadow
 from include.quarry.catalog.versions import find_version
 from include.quarry.errors import NotFound, Unavailable
 from include.quarry.records import Scope
 from include.quarry.routing import resident as module
 from include.quarry.routing.building import build_version
-from include.quarry.routing.promotion import promote, refuse, roll_back, shadow
+from include.quarry.routing.promotion import promote, refuse, roll_back
 from include.quarry.routing.resident import Resident, ResidentIndexes
 from include.quarry.settings import Settings
 from tests.unit.routing.corpus import SPEC, Corpus, HashEncoder
@@ -155,7 +156,8 @@ async def test_a_candidate_is_held_and_followed_until_it_is_refused(
     make_live(corpus, routing_settings)
     residents.load("main")
     build_version("v2", "main", SPEC, routing_settings)
-    shadow("v2", 1.0, routing_settings)
+    with corpus.database.write() as connection:
+        put_in_shadow(connection, "v2", 1.0)
     resident = await until_held(residents, "v1", "v2")
     held = resident.versions["v2"]
     refuse("v2", "a test", routing_settings)
@@ -209,7 +211,8 @@ async def test_a_version_refused_while_it_is_being_loaded_leaves_nothing_behind(
 
     monkeypatch.setattr(residents, "_open_version", slowly)
     monkeypatch.setattr(module, "_GRACE_S", 0.0)
-    shadow("v2", 1.0, routing_settings)
+    with corpus.database.write() as connection:
+        put_in_shadow(connection, "v2", 1.0)
     assert opening.wait(_PATIENCE_S)
     refuse("v2", "a test", routing_settings)
     go_on.set()

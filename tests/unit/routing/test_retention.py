@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from include.quarry.catalog.routes import find_route
+from include.quarry.catalog.routes import find_route, put_in_canary
 from include.quarry.catalog.versions import find_version
 from include.quarry.errors import Conflict
 from include.quarry.routing.building import build_version
-from include.quarry.routing.promotion import canary, promote, refuse
+from include.quarry.routing.promotion import promote, refuse
 from include.quarry.routing.retention import expire_versions, retire_version
 from include.quarry.settings import Settings
 from tests.unit.routing.corpus import SPEC, Corpus
@@ -23,7 +23,8 @@ def folders(corpus: Corpus, routing_settings: Settings) -> dict[str, Path]:
         build_version(version_id, "main", SPEC, routing_settings)
     promote("v1", routing_settings)
     promote("v2", routing_settings)
-    canary("v3", 0.5, routing_settings)
+    with corpus.database.write() as connection:
+        put_in_canary(connection, "v3", 0.5)
     return {version_id: routing_settings.home.absolute() / "indexes" / version_id for version_id in ("v1", "v2", "v3")}
 
 
