@@ -8,7 +8,7 @@
 - **By itself**: after `quarry://drift/main`; after an embedding run (`quarry://lake/main`) only for a first version.
 
 A version that fails anywhere is taken off and marked `failed`; the live one goes on answering. The one that was live
-before follows the log until its retention ends, so that `python -m include.quarry.versions rollback` takes a second.
+before follows the log until its retention ends, so that `python -m include.quarry.versions rollback` is quick.
 The version's id follows from the run: a task that is tried again works on the same version.
 """
 
