@@ -183,3 +183,61 @@ claims = sa.Table(
     sa.Column("owner", sa.String, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
 )
+
+audit_chains = sa.Table(
+    "audit_chains",
+    metadata,
+    sa.Column("writer", sa.String, primary_key=True, comment="one serving process in one life"),
+    sa.Column("shipped", sa.BigInteger, nullable=False, comment="number of its newest record here"),
+    sa.Column("head", sa.String, nullable=False, comment="hash of that record"),
+)
+
+audit_records = sa.Table(
+    "audit_records",
+    metadata,
+    sa.Column("writer", sa.String, primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, comment="1, 2, 3, ... within its writer's chain"),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("tenant", sa.String, nullable=True, comment="null when the caller showed no valid token"),
+    sa.Column("subject", sa.String, nullable=True),
+    sa.Column("action", sa.String, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False, comment="of the HTTP response"),
+    sa.Column("query_id", sa.String, nullable=True),
+    sa.Column("body", sa.Text, nullable=False, comment="the record as it was hashed; the columns repeat parts of it"),
+    sa.Column("hash", sa.String, nullable=False, comment="SHA-256 of the body, which holds the hash of the one before"),
+    sa.Index("audit_records_by_time", "at"),
+    sa.Index("audit_records_by_tenant", "tenant", "at"),
+    sa.Index("audit_records_by_query", "query_id"),
+)
+
+audit_seals = sa.Table(
+    "audit_seals",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("sealed_at", UtcDateTime, nullable=False),
+    sa.Column("body", sa.Text, nullable=False, comment="the heads of all chains that moved, as they were hashed"),
+    sa.Column(
+        "hash", sa.String, nullable=False, comment="SHA-256 of the body, which holds the hash of the seal before"
+    ),
+)
+
+queries = sa.Table(
+    "queries",
+    metadata,
+    sa.Column("query_id", sa.String, primary_key=True),
+    sa.Column("corpus", sa.String, nullable=False),
+    sa.Column("tenant", sa.String, nullable=False),
+    sa.Column("subject", sa.String, nullable=False),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
+    sa.Column("kind", sa.String, nullable=False, comment="retrieve or answer"),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.Column("index_version", sa.String, nullable=False),
+    sa.Column("hits", sa.JSON, nullable=False, comment="[chunk_id, doc_id, score, {list: rank}] each, best first"),
+    sa.Column("answer", sa.JSON, nullable=True, comment="text and citations"),
+    sa.Column("grounded", sa.Boolean, nullable=True),
+    sa.Column("tier", sa.String, nullable=True),
+    sa.Column("usage", sa.JSON, nullable=True),
+    sa.Column("cost", sa.Float, nullable=True),
+    sa.Index("queries_by_corpus", "corpus", "asked_at"),
+    sa.Index("queries_by_time", "asked_at"),
+)
