@@ -16,6 +16,7 @@ from include.quarry.catalog.log import Accepted
 from include.quarry.errors import NotFound, Unavailable
 from include.quarry.gateway.answer_routes import answer_routes
 from include.quarry.gateway.application import build_http_app
+from include.quarry.gateway.asking import Asking
 from include.quarry.gateway.document_routes import document_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
@@ -49,7 +50,7 @@ class GatewayDeployment:
         routers = (
             document_routes(self),
             retrieval_routes(self.retrieve),
-            answer_routes(self.retrieve, self.answer),
+            answer_routes(Asking(self.retrieve, self.answer)),
             status_routes(self.status, self.ready, self.metrics),
             version_routes(VersionDesk(self._settings)),
         )

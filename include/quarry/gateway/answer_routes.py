@@ -2,73 +2,44 @@
 
 import json
 import logging
-import time
-import uuid
-from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 
 from include.quarry.errors import QuarryError
-from include.quarry.gateway.retrieval_routes import RetrieveFrom
+from include.quarry.gateway.asking import Asked, Asking
 from include.quarry.gateway.schema import Answered, Ask
 from include.quarry.gateway.tenants import tenant_of
-from include.quarry.generation.answers import Answer, AnswerEvent, VerifiedSentence
-from include.quarry.generation.protocol import Tier
-from include.quarry.records import Hit, Scope
-from include.quarry.retrieval.retriever import Retrieval
 
 logger = logging.getLogger(__name__)
-AnswerFrom = Callable[[str, list[Hit], Tier], AsyncIterator[AnswerEvent]]
-"""(question, hits, tier) -> verified sentences, then the whole answer."""
 
 
-def answer_routes(retrieve: RetrieveFrom, answer: AnswerFrom) -> APIRouter:
-    """The route over whatever retrieves and whatever generates."""
+def answer_routes(asking: Asking) -> APIRouter:
+    """The route over whatever answers."""
     router = APIRouter(tags=["answers"])
 
     @router.post("/v1/answer", response_model=Answered, summary="Answer a question with checked citations")
     async def post_answer(body: Ask, tenant: Annotated[str, Depends(tenant_of)]) -> object:
-        started = time.perf_counter()
-        found = await retrieve(body.corpus, body.question, body.top_k, Scope(tenant, body.filters), None)
-        events = answer(body.question, found.hits, body.tier)
         if body.stream:
-            return StreamingResponse(_server_sent(events, found, started), media_type="text/event-stream")
-        async for event in events:
-            if isinstance(event, Answer):
-                return _body(event, found, started)
-        raise RuntimeError("the generator ended without an answer")
+            events = _server_sent(await asking.ask(body, tenant))
+            return StreamingResponse(events, media_type="text/event-stream")
+        return await asking.whole(body, tenant)
 
     return router
 
 
-async def _server_sent(events: AsyncIterator[AnswerEvent], found: Retrieval, started: float) -> AsyncIterator[str]:
+async def _server_sent(asked: Asked) -> AsyncIterator[str]:
     """`sentence` events as they are verified, then `answer`; a failure after the headers is a `problem` event."""
     try:
-        async for event in events:
-            if isinstance(event, VerifiedSentence):
-                yield _event("sentence", asdict(event))
-            else:
-                yield _event("answer", _body(event, found, started).model_dump())
+        async with aclosing(asked) as events:
+            async for event in events:
+                yield _event("answer" if isinstance(event, Answered) else "sentence", event.model_dump())
     except QuarryError as error:
         logger.warning("answer stream failed: %s", error)
         yield _event("problem", {"title": error.title, "status": error.status, "detail": str(error)})
-
-
-def _body(answer: Answer, found: Retrieval, started: float) -> Answered:
-    total_ms = round((time.perf_counter() - started) * 1000, 1)
-    return Answered(
-        answer=answer.text,
-        citations=[asdict(citation) for citation in answer.citations],
-        grounded=answer.grounded,
-        tier=answer.tier,
-        usage=asdict(answer.usage),
-        index_version=found.index_version,
-        query_id=uuid.uuid4().hex,
-        timings_ms={"retrieve": found.timings_ms["total"], "generate": answer.timings_ms["total"], "total": total_ms},
-    )
 
 
 def _event(name: str, data: object) -> str:

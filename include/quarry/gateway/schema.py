@@ -116,14 +116,23 @@ class Ask(Body):
 
 
 class Cited(BaseModel):
-    """Where a marker `[n]` of the answer points: `document.text[start:end]` of one document."""
+    """Where a marker `[n]` of the answer points: `text`, which is `document.text[start:end]` of one document."""
 
     marker: int
     chunk_id: str
     doc_id: str
+    title: str
     uri: str
+    text: str
     start: int
     end: int
+
+
+class Said(BaseModel):
+    """A sentence of an answer, as it is verified. `citations` are those that it is the first to use."""
+
+    text: str
+    citations: list[Cited]
 
 
 class Answered(BaseModel):

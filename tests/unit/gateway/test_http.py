@@ -14,8 +14,10 @@ from include.quarry.catalog.log import Accepted
 from include.quarry.errors import NotFound, Unavailable, UnreadableContent
 from include.quarry.gateway.answer_routes import answer_routes
 from include.quarry.gateway.application import build_http_app
+from include.quarry.gateway.asking import Asking
 from include.quarry.gateway.document_routes import document_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
+from include.quarry.gateway.schema import Ask, Said
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.generation.answers import Answer, AnswerEvent, Citation, VerifiedSentence
 from include.quarry.generation.protocol import Usage
@@ -35,6 +37,7 @@ class Platform:
         self.asked: list[tuple[str, str, int, Scope]] = []
         self.fails: Exception | None = None
         self.missing: tuple[int, ...] = ()
+        self.ended: list[str] = []
 
     async def put(self, raw: RawDocument) -> Accepted:
         if raw.content == b"unreadable":
@@ -57,10 +60,13 @@ class Platform:
         return Retrieval([Hit(CHUNK, 0.5, {"dense": 1})], "v1", 7, {"total": 1.0}, self.missing)
 
     async def answer(self, question: str, hits: list[Hit], tier: str) -> AsyncIterator[AnswerEvent]:
-        yield VerifiedSentence("Some text [1].", (CITATION,))
-        if question == "fail late":
-            raise Unavailable("the model is gone")
-        yield Answer("Some text [1].", (CITATION,), True, "fast", Usage(3, 4), {"total": 2.0})
+        try:
+            yield VerifiedSentence("Some text [1].", (CITATION,))
+            if question == "fail late":
+                raise Unavailable("the model is gone")
+            yield Answer("Some text [1].", (CITATION,), True, "fast", Usage(3, 4), {"total": 2.0})
+        finally:
+            self.ended.append(question)
 
     async def status(self, corpus: str, tenant: str) -> dict[str, Any]:
         raise NotFound(corpus)
@@ -87,7 +93,7 @@ def client_of(platform: Platform) -> httpx.AsyncClient:
     routers = (
         document_routes(platform),
         retrieval_routes(platform.retrieve),
-        answer_routes(platform.retrieve, platform.answer),
+        answer_routes(Asking(platform.retrieve, platform.answer)),
         status_routes(platform.status, platform.ready, platform.metrics),
     )
     app = build_http_app(routers, max_document_bytes=MAX_BYTES)
@@ -227,7 +233,16 @@ async def test_an_answer_carries_its_citations(client: httpx.AsyncClient) -> Non
     body = (await client.post("/v1/answer", json={"question": "what?"})).json()
     assert body["answer"] == "Some text [1]."
     assert body["citations"] == [
-        {"marker": 1, "chunk_id": "c1", "doc_id": "a", "uri": "file:///a", "start": 5, "end": 15}
+        {
+            "marker": 1,
+            "chunk_id": "c1",
+            "doc_id": "a",
+            "title": "A",
+            "uri": "file:///a",
+            "text": "Some text.",
+            "start": 5,
+            "end": 15,
+        }
     ]
     assert (body["grounded"], body["tier"], body["index_version"]) == (True, "fast", "v1")
     assert body["query_id"]
@@ -240,6 +255,13 @@ async def test_a_streamed_answer_sends_sentences_then_the_answer(client: httpx.A
         "event: sentence",
         "event: answer",
     ]
+
+
+async def test_a_reader_that_leaves_ends_the_generation(platform: Platform) -> None:
+    asked = await Asking(platform.retrieve, platform.answer).ask(Ask(question="what?"), "red")
+    assert isinstance(await anext(asked), Said)
+    await asked.aclose()
+    assert platform.ended == ["what?"]
 
 
 async def test_a_stream_that_fails_ends_in_a_problem_event(client: httpx.AsyncClient) -> None:
