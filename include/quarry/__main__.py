@@ -51,6 +51,10 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
 
             with run_lock(installation):
                 demo(installation, options.docs, options.question)
+        case "deep-model":
+            from include.quarry.operations.deep_model import fetch_deep_model
+
+            fetch_deep_model(settings.deep_model, settings.models)
         case "migrate":
             from include.quarry.catalog.database import migrate
 
@@ -84,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="from documents to judged, cited answers")
     demo.add_argument("--docs", help="a folder of documents; default: what is installed in this environment")
     demo.add_argument("--question", action="append", help="ask this instead of the default questions; repeatable")
+    commands.add_parser("deep-model", help="fetch the model of the deep tier")
     commands.add_parser("migrate", help="bring the catalog to the present schema")
     add_version_commands(commands.add_parser("versions", help="list, build, promote, roll back index versions"))
     part = commands.add_parser("run-part", help="become one part, in the foreground")

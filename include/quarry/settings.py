@@ -93,7 +93,10 @@ class Settings(BaseSettings):
     bulk_grace_s: float = Field(900, ge=0, description="seconds a bulk change waits for its backfill")
 
     fast_model: str = Field("smollm2-135m", description="model of the fast tier: a packaged name or a GGUF file")
-    deep_model: str = Field("", description="model of the deep tier; empty means there is none")
+    deep_model: str = Field(
+        "qwen2.5-coder-1.5b",
+        description="model of the deep tier: as above, one that `make deep-model` fetched, or the server's; may be empty",
+    )
     openai_url: str = Field("", description="OpenAI-compatible server of the deep tier; may be empty")
     openai_key: str = Field("", description="bearer token for `openai_url`", repr=False)
     generation_threads: int = Field(2, ge=1, le=256, description="threads of one model; never above the cores")
@@ -134,6 +137,11 @@ class Settings(BaseSettings):
             pinecone_region=self.pinecone_region,
             timeout_s=self.store_timeout_s,
         )
+
+    @property
+    def models(self) -> Path:
+        """Models that were fetched or made here."""
+        return self.home.absolute() / "models"
 
     @property
     def mlflow_url(self) -> str:

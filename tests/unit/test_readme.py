@@ -19,8 +19,8 @@ BODIES: dict[str, type[BaseModel]] = {"documents": PutDocument, "retrieve": Retr
 
 
 def test_every_make_target_exists() -> None:
-    targets = set(re.findall(r"(?m)^([a-z]+):", (ROOT / "Makefile").read_text()))
-    named = set(re.findall(r"`?make ([a-z]+)", README))
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text()))
+    named = set(re.findall(r"`?make ([a-z-]+)", README))
     assert named
     assert named <= targets
 

@@ -33,7 +33,7 @@ def load_embedder(spec: EmbeddingSpec, *, engine: Engine, threads: int, cache: P
 
 def embedders(settings: Settings) -> LoadEmbedder:
     """Loads each embedding spec once a process, by the engine that the settings name."""
-    models = settings.home.absolute() / "models"
+    models = settings.models
     return once(
         lambda spec: load_embedder(
             spec, engine=settings.embedding_engine, threads=settings.embedding_threads, cache=models
