@@ -6,7 +6,7 @@ from contextlib import suppress
 from include.quarry.errors import Unavailable
 from include.quarry.records import Scope, Vectors
 from include.quarry.retrieval.index import DEPTH
-from include.quarry.retrieval.protocol import Found, Shard
+from include.quarry.retrieval.protocol import Found, Holding, Shard
 from include.quarry.retrieval.scatter import PartialResults, Scatter
 from include.quarry.specs import IndexSpec
 from include.quarry.stores.updates import check_k
@@ -38,6 +38,10 @@ class ShardsElsewhere:
         with suppress(Unavailable):
             self._watermark = self._asked()
         return 0
+
+    def holding(self, _tenant: str) -> Holding | None:
+        """The processes that hold the shards follow the log each for itself, so nobody can say."""
+        return None
 
     def find(self, queries: Sequence[str], vectors: Vectors, k: int, scope: Scope) -> Found:
         """See `SearchIndex`."""

@@ -10,8 +10,9 @@ from include.quarry.lexical.protocol import LexicalIndex
 from include.quarry.lexical.tantivy import TantivyIndex
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Hit, Scope, Vectors, WordCounts
 from include.quarry.retrieval.digest import digest
+from include.quarry.retrieval.holdings import Holdings
 from include.quarry.retrieval.passages import PassageTable
-from include.quarry.retrieval.protocol import Found, Lists, Proposed
+from include.quarry.retrieval.protocol import Found, Holding, Lists, Proposed
 from include.quarry.retrieval.ranking import rank
 from include.quarry.specs import IndexSpec
 from include.quarry.stores.adapters import ADAPTERS
@@ -53,6 +54,7 @@ class Index:
         self._lexical = lexical
         self._passages = passages
         self._watermark = watermark
+        self._holdings = Holdings(passages)
         self._writer = Lock()
 
     @property
@@ -107,9 +109,10 @@ class Index:
         with self._writer:
             if updates:
                 _check_space(updates, self.spec.embedding.fingerprint)
-                self._passages.apply(updates)
-                self._store.apply(updates)
-                self._lexical.apply(updates)
+                with self._holdings.changing(updates):
+                    self._passages.apply(updates)
+                    self._store.apply(updates)
+                    self._lexical.apply(updates)
             self._watermark = max(self._watermark, watermark)
 
     def search(self, query: str, vector: Vectors, k: int, scope: Scope, depth: int = DEPTH) -> list[Hit]:
@@ -127,6 +130,11 @@ class Index:
         check_k(k)
         proposed = self.propose(queries, vectors, max(depth, k), scope)
         return [rank(lists, k, self._passages.get) for lists in proposed.lists]
+
+    def holding(self, tenant: str) -> Holding | None:
+        """See `SearchIndex`. A store on a server has no holding: other replicas write to it, so for a moment it shows
+        more, or less, than this one has applied."""
+        return None if self.waits else self._holdings.of(tenant)
 
     def find(self, queries: Sequence[str], vectors: Vectors, k: int, scope: Scope) -> Found:
         """See `SearchIndex`."""

@@ -8,6 +8,7 @@ Concurrency: one writer, many readers. A reader takes one chunk at a time, each 
 """
 
 import mmap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
@@ -18,8 +19,9 @@ import orjson
 from numpy.typing import NDArray
 
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Passage
+from include.quarry.retrieval.digest import term
 from include.quarry.stores.chunk_ids import fixed_width
-from include.quarry.stores.ledger import Ledger, closed_up, read_placements, write_placements
+from include.quarry.stores.ledger import Ledger, Placement, closed_up, read_placements, write_placements
 from include.quarry.stores.snapshot import read_manifest, writing
 from include.quarry.stores.updates import check_chunks
 
@@ -27,12 +29,16 @@ _KIND = "passages"
 
 
 class PassageTable:
-    """The present chunks of all documents. `apply`, `contents` and `save` promise what `VectorStore` promises."""
+    """The present chunks of all documents. `apply`, `contents` and `save` promise what `VectorStore` promises.
+
+    `totals` sums up, a tenant, the documents that have chunks here; see `holdings.py`. It belongs to the writer.
+    """
 
     def __init__(self) -> None:
         self._snapshot = _Snapshot.empty()
         self._alive = np.empty(0, bool)
         self._ledger = Ledger()
+        self.totals = Counter[str]()
         self._tail: dict[str, Chunk] = {}
         self._tail_ids: dict[DocumentKey, tuple[str, ...]] = {}
         self._leaving: dict[str, Chunk] = {}
@@ -91,7 +97,10 @@ class PassageTable:
         table = cls()
         table._snapshot = _Snapshot.open(folder)
         table._alive = np.ones(len(table._snapshot), bool)
-        table._ledger = Ledger(read_placements(folder / "documents.arrow"))
+        placements = read_placements(folder / "documents.arrow")
+        table._ledger = Ledger(placements)
+        for key, placement in placements.items():
+            table.totals[key.tenant] += _share(key, placement)
         return table
 
     def _get(self, chunk_id: str) -> Chunk | None:
@@ -112,6 +121,8 @@ class PassageTable:
         """Forgets the document's former chunks; the new ones are in the tail already."""
         ids = tuple(chunk.chunk_id for chunk in update.chunks)
         before = self._ledger.place(update, len(self._alive))
+        self.totals[update.key.tenant] -= _share(update.key, before)
+        self.totals[update.key.tenant] += _share(update.key, self._ledger.find(update.key))
         if before and before.start < len(self._alive):
             self._alive[before.start : before.stop] = False
         for chunk_id in set(self._tail_ids.get(update.key, ())) - set(ids):
@@ -162,6 +173,11 @@ class _Snapshot:
         for row in rows.tolist():
             chunk = self.chunk(row)
             yield chunk.chunk_id, chunk.doc_version
+
+
+def _share(key: DocumentKey, placement: Placement | None) -> int:
+    """What a document adds to its tenant's total; nothing when it has no chunks."""
+    return term(key.doc_id, placement.seq) if placement and placement.stop > placement.start else 0
 
 
 def _by_id(chunks: Iterable[Chunk]) -> dict[str, Chunk]:

@@ -29,6 +29,14 @@ class Found(NamedTuple):
     missing: tuple[int, ...] = ()
 
 
+class Holding(NamedTuple):
+    """What an index holds of one tenant: a name that is equal for two indexes of one version exactly when they hold the
+    same, and how often that moved in this process, since what is held may change and change back."""
+
+    name: str
+    moves: tuple[int, ...]
+
+
 class SearchIndex(Protocol):
     """One index version that can be searched: an `Index`, or its shards."""
 
@@ -43,6 +51,11 @@ class SearchIndex(Protocol):
     @property
     def waits(self) -> bool:
         """Whether a search waits for a server, and so must not hold up whoever has other work meanwhile."""
+        ...
+
+    def holding(self, tenant: str) -> Holding | None:
+        """What every search finds that begins and ends while this stays equal; None while it changes, and where
+        nobody can say."""
         ...
 
     def find(self, queries: Sequence[str], vectors: Vectors, k: int, scope: Scope) -> Found:

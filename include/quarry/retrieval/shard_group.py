@@ -8,6 +8,7 @@ from include.quarry.errors import Unavailable
 from include.quarry.records import DocumentUpdate, Scope, Vectors
 from include.quarry.retrieval.index import Index
 from include.quarry.retrieval.placement import shard_of
+from include.quarry.retrieval.protocol import Holding
 from include.quarry.retrieval.sharded import parts_of
 from include.quarry.specs import IndexSpec
 from include.quarry.stores.servers import StoreServers
@@ -65,6 +66,10 @@ class ShardGroup:
         for number, shard in self._shards.items():
             shard.apply([update for update in updates if shard_of(self.spec.shards, update) == number], watermark)
         self._watermark = max(self._watermark, watermark)
+
+    def holding(self, _tenant: str) -> Holding | None:
+        """A part of a version is not asked by itself, so nobody needs to know."""
+        return None
 
     def find(self, _queries: Sequence[str], _vectors: Vectors, _k: int, _scope: Scope) -> NoReturn:
         """A part of a version answers nobody by itself: always raises `Unavailable`."""

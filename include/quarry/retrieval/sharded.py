@@ -7,9 +7,10 @@ from typing import Self
 
 from include.quarry.errors import IncompleteIndex
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Scope, Vectors
+from include.quarry.retrieval.holdings import together
 from include.quarry.retrieval.index import DEPTH, Index
 from include.quarry.retrieval.placement import place_of_key, shard_of
-from include.quarry.retrieval.protocol import Found
+from include.quarry.retrieval.protocol import Found, Holding
 from include.quarry.retrieval.scatter import PartialResults, Scatter
 from include.quarry.specs import IndexSpec
 from include.quarry.stores.servers import StoreServers
@@ -75,6 +76,10 @@ class ShardedIndex:
             own[shard_of(self.spec.shards, update)].append(update)
         for number, shard in enumerate(self._shards):
             shard.apply(own[number], watermark)
+
+    def holding(self, tenant: str) -> Holding | None:
+        """See `SearchIndex`."""
+        return together(shard.holding(tenant) for shard in self._shards)
 
     def find(self, queries: Sequence[str], vectors: Vectors, k: int, scope: Scope, depth: int = DEPTH) -> Found:
         """See `SearchIndex`."""

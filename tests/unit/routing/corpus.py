@@ -52,8 +52,8 @@ class Corpus:
         key = DocumentKey("main", tenant, doc_id)
         return self.ingestor.upsert(RawDocument(key, f"file:///{doc_id}", text.encode(), "text/plain"), "http").seq
 
-    def delete(self, doc_id: str) -> None:
-        self.ingestor.delete(DocumentKey("main", "default", doc_id), "http")
+    def delete(self, doc_id: str, tenant: str = "default") -> None:
+        self.ingestor.delete(DocumentKey("main", tenant, doc_id), "http")
 
     def embed(self, embedder: Embedder | None = None) -> None:
         window = PendingQuery("main", SPEC.chunker.fingerprint, SPEC.embedding.fingerprint)
