@@ -43,14 +43,18 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """A transaction that commits when the block ends and rolls back when it raises."""
+    def write(self, *, in_turn: bool = True) -> Iterator[sa.Connection]:
+        """A transaction that commits when the block ends and rolls back when it raises.
+
+        Out of turn, writers of tables that nobody follows by `seq` need not queue where the database can do without.
+        """
         with _available(), self._engine.connect() as connection:
             if self._is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_BUSY_TIMEOUT_MS}")  # else it waits for ever
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+                if in_turn:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
             yield connection
             connection.commit()
 

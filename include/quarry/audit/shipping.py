@@ -1,0 +1,92 @@
+"""Shipping: what journals hold goes into the catalog in batches, each entry once, whoever dies in between.
+
+A batch and how far its writer was shipped are one transaction. What a dead writer left is adopted by whoever looks
+next: another serving process, the next start, or the daily Dag.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from include.quarry.audit.entry import Entry
+from include.quarry.audit.journal import Journal
+from include.quarry.audit.segments import Position, Segments, adopted, writers
+from include.quarry.catalog.database import Database
+from include.quarry.errors import QuarryError
+
+logger = logging.getLogger(__name__)
+Sink = Callable[[sa.Connection, Sequence[Entry]], None]
+"""Keeps what it wants of some entries of one writer, in order, inside the transaction; they may come again."""
+_ADOPT_EVERY_S = 5.0
+
+
+class Shipper:
+    """Ships one journal of this process, and adopts what others left beside it."""
+
+    def __init__(self, journal: Journal, database: Database, sinks: Sequence[Sink]) -> None:
+        self._journal = journal
+        self._database = database
+        self._sinks = sinks
+        self._own = Segments(journal.folder, journal.writer)
+        self._position = Position()
+        self._adopt_at_s = 0.0
+        self._stopped = Event()
+
+    def run(self, interval_s: float) -> None:
+        """Ship whatever is written, until `stop`. What fails is tried again; the journal keeps it."""
+        while not self._stopped.wait(interval_s):
+            try:
+                self.step()
+            except (QuarryError, SQLAlchemyError, OSError):  # a bug ends the thread, and the health check sees it
+                logger.exception("audit entries could not be shipped; trying again")
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopped.set()
+
+    def step(self) -> int:
+        """Ship what there is; gives how many entries that was."""
+        self._journal.look_after()
+        shipped, self._position = _ship(self._own, self._position, self._database, self._sinks)
+        if time.monotonic() >= self._adopt_at_s:
+            shipped += adopt(self._journal.folder, self._database, self._sinks)
+            self._adopt_at_s = time.monotonic() + _ADOPT_EVERY_S
+        return shipped
+
+    def waiting_bytes(self) -> int:
+        """How much of this process's journal is not in the catalog yet."""
+        return self._own.waiting_bytes(self._position)
+
+
+def adopt(folder: Path, database: Database, sinks: Sequence[Sink]) -> int:
+    """Ship what dead writers left and remove it; gives how many entries that was, some maybe shipped before.
+
+    Raises `Unavailable` while the catalog cannot take it; it then stays for whoever looks next.
+    """
+    shipped = 0
+    for writer in writers(folder):
+        with adopted(folder, writer) as ours:
+            if ours:
+                left = Segments(folder, writer)
+                shipped += _ship(left, Position(), database, sinks)[0]
+                left.forget_all()
+    return shipped
+
+
+def _ship(segments: Segments, position: Position, database: Database, sinks: Sequence[Sink]) -> tuple[int, Position]:
+    shipped = 0
+    while True:
+        entries, after = segments.read(position)
+        if entries:
+            with database.write(in_turn=False) as connection:
+                for sink in sinks:
+                    sink(connection, entries)
+        position, shipped = after, shipped + len(entries)
+        segments.forget(position)
+        if not entries:
+            return shipped, position
