@@ -8,8 +8,14 @@ INSTALLED := .venv/.installed
 DOCS ?=
 PART ?=
 TESTS ?= tests
+TENANT ?=
+SCOPES ?=
+SUBJECT ?=
+PRIORITY ?=
+PLAN ?=
+TTL ?=
 
-.PHONY: help setup demo test gate up down status logs lint bench lock deep-model
+.PHONY: help setup demo test gate up down status logs token lint bench lock deep-model
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -41,6 +47,11 @@ status: setup  ## each part: pid, port, health, memory; then versions and lag
 
 logs: setup  ## follow the logs; PART=ray for one part
 	@$(QUARRY) logs $(PART)
+
+token: setup  ## print a token; TENANT=name SCOPES=retrieve,answer SUBJECT= PRIORITY= PLAN= TTL=seconds
+	@$(QUARRY) token $(if $(TENANT),--tenant "$(TENANT)") $(if $(SCOPES),--scopes "$(SCOPES)") \
+		$(if $(SUBJECT),--subject "$(SUBJECT)") $(if $(PRIORITY),--priority "$(PRIORITY)") \
+		$(if $(PLAN),--plan "$(PLAN)") $(if $(TTL),--ttl "$(TTL)")
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

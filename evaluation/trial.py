@@ -18,6 +18,7 @@ from evaluation.record import RunRecord
 from evaluation.run import TOP_K, make_record
 from include.quarry.catalog.versions import IndexVersion
 from include.quarry.embedding.engine import LoadEmbedder
+from include.quarry.gateway.composition import make_token
 from include.quarry.settings import Settings
 
 
@@ -113,11 +114,12 @@ async def _drivers(
                 for each in opened
             ]
         return
+    token = make_token(settings, options.tenant, "retrieve", "admin")
     drivers = [
         HttpDriver(
             options.url,
             corpus=version.corpus,
-            tenant=options.tenant,
+            token=token,
             connections=options.connections,
             index_version=version.version_id,
         )

@@ -4,12 +4,14 @@ import httpx
 
 from evaluation.drivers.protocol import Retrieved
 from include.quarry.errors import InvalidInput, NotFound, Unavailable
+from include.quarry.gateway.composition import bearer
 
 
 class HttpDriver:
     """`POST /v1/retrieve` over kept-alive connections, `connections` of them at most.
 
-    With `index_version`, that version is asked instead of the route's choice.
+    `token` speaks for the tenant whose documents are asked. With `index_version`, that version is asked instead of the
+    route's choice: then the token needs the scope `admin` too.
     """
 
     name = "http"
@@ -19,7 +21,7 @@ class HttpDriver:
         url: str,
         *,
         corpus: str,
-        tenant: str,
+        token: str,
         connections: int,
         index_version: str | None = None,
         timeout_s: float = 30.0,
@@ -31,7 +33,7 @@ class HttpDriver:
         self._url = url
         self._client = httpx.AsyncClient(
             base_url=url,
-            headers={"X-Quarry-Tenant": tenant},
+            headers=bearer(token),
             timeout=timeout_s,
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             transport=transport,

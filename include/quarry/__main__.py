@@ -64,6 +64,12 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
             from include.quarry.versions.command import run
 
             run(options, settings)
+        case "token":
+            from include.quarry.gateway.composition import make_token
+
+            scopes = options.scopes.replace(",", " ").split()
+            who = {"subject": options.subject, "priority": options.priority, "plan": options.plan}
+            print(make_token(settings, options.tenant, *scopes, ttl_s=options.ttl, **who))
         case "run-part":
             from include.quarry.operations.run_part import run_part
 
@@ -91,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("deep-model", help="fetch the model of the deep tier")
     commands.add_parser("migrate", help="bring the catalog to the present schema")
     add_version_commands(commands.add_parser("versions", help="list, build, promote, roll back index versions"))
+    token = commands.add_parser("token", help="print a token signed with this installation's secret")
+    token.add_argument("--tenant", default="default", help="default: %(default)s")
+    token.add_argument("--scopes", default="retrieve,answer,write,feedback", help="default: %(default)s")
+    token.add_argument("--subject", default="someone", help="who asks (default: %(default)s)")
+    token.add_argument("--priority", default="normal", help="urgent, normal or batch (default: %(default)s)")
+    token.add_argument("--plan", default="standard", help="default: %(default)s")
+    token.add_argument("--ttl", type=float, default=86_400, metavar="S", help="seconds (default: %(default)s)")
     part = commands.add_parser("run-part", help="become one part, in the foreground")
     part.add_argument("part")
     commands.add_parser("keep-serving", help="have Ray Serve run what the configuration says")

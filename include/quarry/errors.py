@@ -5,23 +5,34 @@
     │   ├── UnsupportedContent  a content type without a parser                        -> HTTP 415
     │   ├── ContentTooLarge     more bytes than the limit                              -> HTTP 413
     │   └── UnreadableContent   the bytes are not what the content type says           -> quarantine, HTTP 422
+    ├── Unauthenticated         no token, or one that is not believed                  -> HTTP 401 + WWW-Authenticate
+    ├── Forbidden               the token does not allow this                          -> HTTP 403 + WWW-Authenticate
+    ├── TooManyRequests         a limit of the caller is used up                       -> HTTP 429 + Retry-After
     ├── NotFound                no such corpus, document, version or suite             -> HTTP 404
     ├── Conflict                the state does not allow it now                        -> HTTP 409
     │   ├── ForeignVectors      vectors of another embedding spec were offered
     │   ├── IncompleteIndex     an index does not hold what the log says it must
     │   └── Refused             a candidate was tried and is not good enough
     ├── Unavailable             a part is not ready; try again later                   -> HTTP 503 + Retry-After
+    ├── DeadlinePassed          the caller's time was over before the answer was there -> HTTP 504
     └── Misconfigured           a setting or a spec is wrong; the operator must mend it
 
 Every message carries the value, what is allowed, and the remedy.
 """
 
+from collections.abc import Mapping
+
 
 class QuarryError(Exception):
-    """Root of the tree. `title` and `status` are what an HTTP problem body (RFC 9457) shows."""
+    """Root of the tree. `title`, `status` and `headers` are what an HTTP problem body (RFC 9457) shows."""
 
     title = "Internal error"
     status = 500
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header fields of the HTTP response."""
+        return {}
 
 
 class InvalidInput(QuarryError):
@@ -49,6 +60,52 @@ class UnreadableContent(InvalidInput):
     """The bytes are not a readable document of their content type."""
 
     title = "Unreadable content"
+
+
+class Unauthenticated(QuarryError):
+    """There is no token, or one that cannot be believed. `error` is RFC 6750's code; empty where no token came."""
+
+    title = "Not authenticated"
+    status = 401
+
+    def __init__(self, message: str, *, error: str = "invalid_token") -> None:
+        super().__init__(message)
+        self.error = error
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="quarry"' + (f', error="{self.error}"' if self.error else "")}
+
+
+class Forbidden(QuarryError):
+    """The token is believed, but does not allow this. `scope` is what it lacks."""
+
+    title = "Forbidden"
+    status = 403
+
+    def __init__(self, message: str, *, scope: str = "") -> None:
+        super().__init__(message)
+        self.scope = scope
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        lacking = f', scope="{self.scope}"' if self.scope else ""
+        return {"WWW-Authenticate": f'Bearer realm="quarry", error="insufficient_scope"{lacking}'}
+
+
+class TooManyRequests(QuarryError):
+    """A limit of the caller is used up. `retry_after_s` says when to try again."""
+
+    title = "Too many requests"
+    status = 429
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class NotFound(QuarryError):
@@ -92,6 +149,17 @@ class Unavailable(QuarryError):
     def __init__(self, message: str, *, retry_after_s: int = 2) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
+
+
+class DeadlinePassed(QuarryError):
+    """The time that the caller gave was over before the answer was there; nothing more is computed for it."""
+
+    title = "Deadline passed"
+    status = 504
 
 
 class Misconfigured(QuarryError):

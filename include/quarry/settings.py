@@ -62,6 +62,12 @@ class Settings(BaseSettings):
         "", description="URL that is told when a task has failed for good; may be empty", repr=False
     )
 
+    token_issuer: str = Field("", description="`iss` that tokens must name; empty means `quarry`")
+    token_audience: str = Field("", description="`aud` that tokens must name; empty means `quarry`")
+    request_timeout_s: float = Field(
+        120, gt=0, le=3600, description="longest that a request may take, in seconds; callers may ask for less"
+    )
+
     embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field("auto", description="CUDA if any")
     embedding_dtype: Dtype = Field("bf16", description="precision where an index spec names none")
     embedding_threads: int = Field(2, ge=1, le=256, description="threads of one embedding engine")

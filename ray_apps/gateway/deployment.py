@@ -17,10 +17,12 @@ from include.quarry.errors import NotFound, Unavailable
 from include.quarry.gateway.answer_routes import answer_routes
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.asking import Asking
+from include.quarry.gateway.composition import open_door
 from include.quarry.gateway.document_routes import document_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.gateway.version_routes import version_routes
+from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answers import AnswerEvent
 from include.quarry.generation.protocol import Tier
 from include.quarry.records import DocumentKey, Hit, RawDocument, Scope
@@ -47,14 +49,15 @@ class GatewayDeployment:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP side, built in the replica. /v1/retrieve is here for the OpenAPI page; its own prefix wins."""
+        door = open_door(self._settings)
         routers = (
-            document_routes(self),
-            retrieval_routes(self.retrieve),
-            answer_routes(Asking(self.retrieve, self.answer)),
-            status_routes(self.status, self.ready, self.metrics),
-            version_routes(VersionDesk(self._settings)),
+            document_routes(self, door),
+            retrieval_routes(self.retrieve, door),
+            answer_routes(Asking(self.retrieve, self.answer), door),
+            status_routes(self.status, self.ready, self.metrics, door),
+            version_routes(VersionDesk(self._settings), door),
         )
-        return build_http_app(routers, max_document_bytes=self._settings.max_document_bytes)
+        return build_http_app(routers, door, max_document_bytes=self._settings.max_document_bytes)
 
     async def put(self, raw: RawDocument) -> Accepted:
         """Accept an upsert; raises `InvalidInput`."""
@@ -75,17 +78,19 @@ class GatewayDeployment:
         return accepted
 
     async def retrieve(
-        self, corpus: str, query: str, top_k: int, scope: Scope, index_version: str | None = None
+        self, corpus: str, query: str, top_k: int, scope: Scope, visit: Visit, *, index_version: str | None = None
     ) -> Retrieval:
         """Hits of one index version."""
         with unwrapped():
-            found: Retrieval = await self._retrieval.retrieve.remote(corpus, query, top_k, scope, index_version)
+            found: Retrieval = await self._retrieval.retrieve.remote(
+                corpus, query, top_k, scope, visit, index_version=index_version
+            )
         return found
 
-    async def answer(self, question: str, hits: list[Hit], tier: Tier) -> AsyncIterator[AnswerEvent]:
+    async def answer(self, question: str, hits: list[Hit], tier: Tier, visit: Visit) -> AsyncIterator[AnswerEvent]:
         """Verified sentences as they are completed, then the whole answer."""
         with unwrapped():
-            events = cast(AsyncIterator[AnswerEvent], self._generation.answer.remote(question, hits, tier))
+            events = cast(AsyncIterator[AnswerEvent], self._generation.answer.remote(question, hits, tier, visit))
             async for event in events:
                 yield event
 

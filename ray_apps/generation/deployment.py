@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 
 from ray import serve
 
+from include.quarry.gateway.deadline import until
+from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answering import Answerer
 from include.quarry.generation.answers import AnswerEvent
 from include.quarry.generation.prompt import PromptTemplate
@@ -23,7 +25,7 @@ class GenerationDeployment:
     async def check_health(self) -> None:
         """Asked by Serve, and by whoever wants to know whether the models are loaded."""
 
-    async def answer(self, question: str, hits: list[Hit], tier: Tier) -> AsyncIterator[AnswerEvent]:
-        """Verified sentences as they are completed, then the whole answer."""
-        async for event in self._answerer.answer(question, hits, tier):
+    async def answer(self, question: str, hits: list[Hit], tier: Tier, visit: Visit) -> AsyncIterator[AnswerEvent]:
+        """Verified sentences as they are completed, then the whole answer; `DeadlinePassed` when it comes too late."""
+        async for event in until(visit.deadline, self._answerer.answer(question, hits, tier)):
             yield event

@@ -18,7 +18,9 @@ from include.quarry.catalog.versions import IndexVersion
 from include.quarry.embedding.engine import embedders
 from include.quarry.embedding.micro_batch import MicroBatcher
 from include.quarry.gateway.application import build_http_app
+from include.quarry.gateway.composition import open_door
 from include.quarry.gateway.retrieval_routes import retrieval_routes
+from include.quarry.gateway.visit import Visit
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import Scope
 from include.quarry.retrieval.protocol import Shard
@@ -61,10 +63,14 @@ class RetrievalDeployment:
         self._writer.start()
 
     async def retrieve(
-        self, corpus: str, query: str, top_k: int, scope: Scope, index_version: str | None = None
+        self, corpus: str, query: str, top_k: int, scope: Scope, visit: Visit, *, index_version: str | None = None
     ) -> Retrieval:
-        """Hits of one index version: the one the route chooses, or the one named. Raises `NotFound` without it."""
-        return await self._comparisons.retrieve(await self._resident(corpus), query, top_k, scope, index_version)
+        """Hits of one index version: the one the route chooses, or the one named. Raises `NotFound` without it.
+
+        Nothing is computed once the visit's deadline has passed: then raises `DeadlinePassed`.
+        """
+        async with visit.deadline.holds():
+            return await self._comparisons.retrieve(await self._resident(corpus), query, top_k, scope, index_version)
 
     async def watermark(self, corpus: str) -> int:
         """How far this replica has applied the log of the corpus."""
@@ -77,7 +83,8 @@ class RetrievalDeployment:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP side, built in the replica."""
-        return build_http_app([retrieval_routes(self.retrieve)], max_document_bytes=self._settings.max_document_bytes)
+        door, max_bytes = open_door(self._settings), self._settings.max_document_bytes
+        return build_http_app([retrieval_routes(self.retrieve, door)], door, max_document_bytes=max_bytes)
 
     def _opens(self, database: Database, lake: VectorLake, groups: Sequence[DeploymentHandle[Any]]) -> OpenVersion:
         partial, loop = self._settings.partial_results, asyncio.get_running_loop()

@@ -19,12 +19,13 @@ import uvloop
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Ask `url` the bodies in turn over `connections` connections for `seconds`."""
+    """Ask `url` the bodies in turn over `connections` connections for `seconds`, showing the token if there is one."""
 
     url: str
     connections: int
     seconds: float
     bodies: list[str]
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Client:
 
 async def carry_out(order: Order) -> Load:
     target = urlsplit(order.url)
-    requests = [_request(target.netloc, target.path, body) for body in order.bodies]
+    requests = [_request(target.netloc, target.path, body, order.token) for body in order.bodies]
     latencies_ms: list[float] = []
     failures = [0]
     started, cpu = time.perf_counter(), time.process_time()
@@ -91,9 +92,11 @@ async def carry_out(order: Order) -> Load:
     return Load(len(latencies_ms), failures[0], seconds, p50, p99, time.process_time() - cpu)
 
 
-def _request(host: str, path: str, body: str) -> bytes:
+def _request(host: str, path: str, body: str, token: str) -> bytes:
     content = body.encode()
     head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    if token:
+        head += f"\r\nAuthorization: Bearer {token}"
     return f"{head}\r\n\r\n".encode() + content
 
 

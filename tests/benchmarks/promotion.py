@@ -21,6 +21,7 @@ import httpx
 import numpy as np
 
 from include.quarry.catalog.database import migrate
+from include.quarry.gateway.composition import bearer, make_token
 from include.quarry.operations.health import wait_until
 from include.quarry.routing.building import build_version
 from include.quarry.routing.completeness import check_completeness
@@ -145,7 +146,8 @@ def _load(settings: Settings, seen: Seen) -> Iterator[None]:
     ended = threading.Event()
 
     async def everything() -> None:
-        async with httpx.AsyncClient(base_url=settings.http_url, timeout=30, trust_env=False) as http:
+        headers = bearer(make_token(settings, "default", "retrieve", "write"))
+        async with httpx.AsyncClient(base_url=settings.http_url, headers=headers, timeout=30, trust_env=False) as http:
             await asyncio.gather(
                 _at_rate(REQUESTS_PER_S, ended, partial(_ask, http, seen)),
                 _at_rate(CHANGES_PER_S, ended, partial(_change, http, seen)),
@@ -204,7 +206,8 @@ def _text(number: int, salt: int) -> str:
 
 
 def _fill(settings: Settings) -> None:
-    with httpx.Client(base_url=settings.http_url, timeout=60, trust_env=False) as http:
+    headers = bearer(make_token(settings, "default", "write"))
+    with httpx.Client(base_url=settings.http_url, headers=headers, timeout=60, trust_env=False) as http:
         wait_until(lambda: http.get("/readyz").is_success, "the gateway", _PATIENCE_S, lambda _: None)
         for number in range(_DOCUMENTS):
             http.put(f"/v1/documents/doc-{number}", json={"text": _text(number, number)}).raise_for_status()

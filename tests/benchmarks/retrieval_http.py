@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from include.quarry.gateway.composition import bearer, make_token
 from include.quarry.operations.health import wait_until
 from include.quarry.operations.processes import processes_of
 from tests.benchmarks.client import Client, Load, Order
@@ -40,6 +41,7 @@ class Side:
     url: str
     bodies: list[str]
     processes: Callable[[], set[psutil.Process]]
+    token: str = ""
     rates: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
     p50_ms: list[float] = field(default_factory=list)
@@ -68,13 +70,13 @@ class Side:
         """Documents found for the first queries."""
         with httpx.Client(trust_env=False, timeout=_PATIENCE_S) as client:
             answers = [
-                client.post(self.url, content=body, headers=_JSON).raise_for_status()
+                client.post(self.url, content=body, headers=_JSON | bearer(self.token)).raise_for_status()
                 for body in self.bodies[:_COMPARED]
             ]
         return [{hit["doc_id"] for hit in answer.json()["hits"]} for answer in answers]
 
     def _load(self, client: Client, connections: int, seconds: float) -> Load:
-        load = client.load(Order(self.url, connections, seconds, self.bodies))
+        load = client.load(Order(self.url, connections, seconds, self.bodies, self.token))
         if load.failures or not load.requests:
             raise RuntimeError(f"{self.url}: {load.failures} failures, {load.requests} answers; see its log")
         return load
@@ -94,7 +96,7 @@ def run(home: Path, corpus: Path, rounds: int, seconds: float) -> Report:
     ):
         bodies = _bodies(prepared, {"corpus": prepared.corpus})
         url = f"http://{settings.host}:{settings.http_port}/v1/retrieve"
-        product = Side(url, bodies, lambda: processes_of(installation))
+        product = Side(url, bodies, lambda: processes_of(installation), make_token(settings, "default", "retrieve"))
         sides = [floor, product]
         agreement = _agreement(floor.found(), product.found())
         for side in sides:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,8 @@ import pytest
 
 from include.quarry.catalog.database import migrate
 from include.quarry.errors import Unavailable
+from include.quarry.gateway.caller import SCOPES
+from include.quarry.gateway.composition import bearer, make_token
 from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.operations.serving import ServeApi, serve_document
 from include.quarry.routing.building import build_version
@@ -38,14 +41,18 @@ class Api:
     def settings(self) -> Settings:
         return self.installation.settings
 
+    def showing(self, tenant: str) -> dict[str, str]:
+        """The header of a caller of the tenant who may do everything."""
+        return showing(self.settings, tenant)
+
     def put(self, doc_id: str, text: str, tenant: str = "default", **more: object) -> httpx.Response:
-        return self.http.put(f"/v1/documents/{doc_id}", json={"text": text, **more}, headers=_as(tenant))
+        return self.http.put(f"/v1/documents/{doc_id}", json={"text": text, **more}, headers=self.showing(tenant))
 
     def delete(self, doc_id: str, tenant: str = "default") -> httpx.Response:
-        return self.http.delete(f"/v1/documents/{doc_id}", headers=_as(tenant))
+        return self.http.delete(f"/v1/documents/{doc_id}", headers=self.showing(tenant))
 
     def retrieve(self, query: str, tenant: str = "default", **more: object) -> httpx.Response:
-        return self.http.post("/v1/retrieve", json={"query": query, **more}, headers=_as(tenant))
+        return self.http.post("/v1/retrieve", json={"query": query, **more}, headers=self.showing(tenant))
 
     def found(self, query: str, tenant: str = "default", **more: object) -> set[str]:
         """The doc_ids that a query finds."""
@@ -67,7 +74,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with ray_head(settings) as installation:
         steering = ServeApi(settings.ray_url, installation.ray_token)
         poll(lambda: _deployed(steering, document), "Ray Serve's API", _START_S)
-        with httpx.Client(base_url=settings.http_url, timeout=60, trust_env=False) as http:
+        headers = showing(settings)
+        with httpx.Client(base_url=settings.http_url, headers=headers, timeout=60, trust_env=False) as http:
             poll(lambda: _is_ready(http), "both applications", _START_S)
             yield Api(installation, http)
         steering.shut_down(12)
@@ -79,6 +87,16 @@ def word() -> str:
     return f"zyq{uuid.uuid4().hex[:10]}"
 
 
+def showing(settings: Settings, tenant: str = "default") -> dict[str, str]:
+    """The header of a caller of the tenant who may do everything."""
+    return bearer(_token(settings.home, tenant))
+
+
+@cache
+def _token(home: Path, tenant: str) -> str:
+    return make_token(Settings(home=home), tenant, *SCOPES)
+
+
 def poll(true: Callable[[], bool], what: str, timeout_s: float) -> float:
     """Wait for a condition; gives the seconds it took."""
     started = time.monotonic()
@@ -87,10 +105,6 @@ def poll(true: Callable[[], bool], what: str, timeout_s: float) -> float:
             raise AssertionError(f"waited {timeout_s:.0f} s in vain for {what}")
         time.sleep(_POLL_S)
     return time.monotonic() - started
-
-
-def _as(tenant: str) -> dict[str, str]:
-    return {"X-Quarry-Tenant": tenant}
 
 
 def _deployed(steering: ServeApi, document: dict[str, object]) -> bool:

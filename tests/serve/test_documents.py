@@ -45,9 +45,9 @@ def test_tenants_never_see_each_other(api: Api, word: str) -> None:
         for query in (word, foreign, f"what is the {word} vault lined with"):
             texts = [hit["text"] for hit in api.retrieve(query, tenant, top_k=100).json()["hits"]]
             assert not [text for text in texts if foreign in text]
-        assert own in api.http.get("/v1/documents/secret", headers={"X-Quarry-Tenant": tenant}).json()["text"]
+        assert own in api.http.get("/v1/documents/secret", headers=api.showing(tenant)).json()["text"]
         question = {"question": f"What is the {word} vault lined with?"}
-        answered = api.http.post("/v1/answer", json=question, headers={"X-Quarry-Tenant": tenant})
+        answered = api.http.post("/v1/answer", json=question, headers=api.showing(tenant))
         assert foreign not in answered.raise_for_status().text
     assert "secret" not in api.found(word, "default", top_k=100)
     assert api.http.get("/v1/documents/secret").status_code == 404

@@ -65,7 +65,7 @@ class Stream:
         while time.monotonic() < ends_at:
             try:
                 response = http.request(
-                    method, f"/v1/documents/{doc_id}", json=body, headers={"X-Quarry-Tenant": _TENANT}
+                    method, f"/v1/documents/{doc_id}", json=body, headers=self._api.showing(_TENANT)
                 )
             except httpx.TransportError:
                 response = None

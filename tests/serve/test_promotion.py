@@ -46,7 +46,8 @@ def test_no_request_fails_while_versions_change_places(api: Api, word: str) -> N
 
 
 def _ask(api: Api, word: str, stopped: threading.Event, seen: list[tuple[int, str, set[str]]]) -> None:
-    with httpx.Client(base_url=api.settings.http_url, timeout=60, trust_env=False) as http:
+    headers = api.showing("default")
+    with httpx.Client(base_url=api.settings.http_url, headers=headers, timeout=60, trust_env=False) as http:
         while not stopped.is_set():
             response = http.post("/v1/retrieve", json={"query": word})
             body = response.json()

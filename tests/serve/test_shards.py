@@ -28,7 +28,7 @@ from include.quarry.routing.promotion import promote, roll_back
 from include.quarry.settings import Settings
 from include.quarry.specs import ShardSpec
 from tests.benchmarks.cluster import bench_settings, ray_head
-from tests.serve.conftest import _START_S, _deployed, poll
+from tests.serve.conftest import _START_S, _deployed, poll, showing
 
 pytestmark = pytest.mark.serve
 _BOUND_S = 120.0
@@ -45,7 +45,7 @@ class Quarry:
         self._lake = VectorLake(self._database, settings.lake_uri)
         self._ingestor = Ingestor(self._database, make_chunker, 10**6)
         self._embedder = embedders(settings)(self.spec.embedding)
-        self.http = httpx.Client(base_url=settings.http_url, timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=settings.http_url, headers=showing(settings), timeout=60, trust_env=False)
 
     def put(self, doc_id: str, text: str) -> None:
         key = DocumentKey("main", "default", doc_id)

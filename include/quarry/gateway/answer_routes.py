@@ -11,22 +11,24 @@ from fastapi.responses import StreamingResponse
 
 from include.quarry.errors import QuarryError
 from include.quarry.gateway.asking import Asked, Asking
+from include.quarry.gateway.door import Door
 from include.quarry.gateway.schema import Answered, Ask
-from include.quarry.gateway.tenants import tenant_of
+from include.quarry.gateway.visit import Visit
 
 logger = logging.getLogger(__name__)
 
 
-def answer_routes(asking: Asking) -> APIRouter:
+def answer_routes(asking: Asking, door: Door) -> APIRouter:
     """The route over whatever answers."""
     router = APIRouter(tags=["answers"])
+    admitted = Depends(door.admits("answer"))
 
     @router.post("/v1/answer", response_model=Answered, summary="Answer a question with checked citations")
-    async def post_answer(body: Ask, tenant: Annotated[str, Depends(tenant_of)]) -> object:
+    async def post_answer(body: Ask, visit: Annotated[Visit, admitted]) -> object:
         if body.stream:
-            events = _server_sent(await asking.ask(body, tenant))
+            events = _server_sent(await asking.ask(body, visit))
             return StreamingResponse(events, media_type="text/event-stream")
-        return await asking.whole(body, tenant)
+        return await asking.whole(body, visit)
 
     return router
 

@@ -7,6 +7,8 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include.quarry.gateway.body_limit import BodyLimit
+from include.quarry.gateway.door import Door
+from include.quarry.gateway.entrance import Entrance
 from include.quarry.gateway.problems import install_problem_handlers
 from include.quarry.gateway.schema import Problem
 
@@ -15,11 +17,12 @@ _ENVELOPE_BYTES = 64 * 1024
 _PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": {"model": Problem}, "503": {"model": Problem}}
 
 
-def build_http_app(routers: Sequence[APIRouter], *, max_document_bytes: int) -> ASGIApp:
+def build_http_app(routers: Sequence[APIRouter], door: Door, *, max_document_bytes: int) -> ASGIApp:
     """An ASGI application that serves the routers at their full paths, wherever it is mounted."""
     app = FastAPI(title="Quarry", version="1", description="Retrieval and answers over documents that change.")
     install_problem_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=int(max_document_bytes * _BASE64_GROWTH) + _ENVELOPE_BYTES)
+    app.add_middleware(Entrance, door=door)
     for router in routers:
         app.include_router(router, responses=_PROBLEMS)
 

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Query
 from include.quarry.catalog.log import Accepted
 from include.quarry.errors import InvalidInput, NotFound
 from include.quarry.feeds.keys import document_key
+from include.quarry.gateway.door import Door
 from include.quarry.gateway.schema import AcceptedChange, Document, Name, PutDocument
-from include.quarry.gateway.tenants import tenant_of
+from include.quarry.gateway.visit import Visit
 from include.quarry.records import DocumentKey, RawDocument
 
-Tenant = Annotated[str, Depends(tenant_of)]
 Corpus = Annotated[Name, Query(description="corpus of the document")]
 
 
@@ -32,13 +32,14 @@ class Documents(Protocol):
         ...
 
 
-def document_routes(documents: Documents) -> APIRouter:
+def document_routes(documents: Documents, door: Door) -> APIRouter:
     """The routes over whatever accepts documents."""
     router = APIRouter(prefix="/v1/documents", tags=["documents"])
+    reads, writes = Depends(door.admits("retrieve")), Depends(door.admits("write"))
 
     @router.put("/{doc_id:path}", status_code=202, summary="Accept a new or changed document")
-    async def put_document(doc_id: str, body: PutDocument, tenant: Tenant) -> AcceptedChange:
-        key = document_key(body.corpus, tenant, doc_id)
+    async def put_document(doc_id: str, body: PutDocument, visit: Annotated[Visit, writes]) -> AcceptedChange:
+        key = document_key(body.corpus, visit.caller.tenant, doc_id)
         raw = RawDocument(
             key=key,
             uri=body.uri or f"quarry://{key.corpus}/{key.doc_id}",
@@ -50,15 +51,15 @@ def document_routes(documents: Documents) -> APIRouter:
         return _accepted(await documents.put(raw))
 
     @router.get("/{doc_id:path}", summary="The document as it was accepted last")
-    async def get_document(doc_id: str, tenant: Tenant, corpus: Corpus = "main") -> Document:
-        found = await documents.get(document_key(corpus, tenant, doc_id))
+    async def get_document(doc_id: str, visit: Annotated[Visit, reads], corpus: Corpus = "main") -> Document:
+        found = await documents.get(document_key(corpus, visit.caller.tenant, doc_id))
         if found is None:
             raise _no_document(doc_id, corpus)
         return Document(**found)
 
     @router.delete("/{doc_id:path}", status_code=202, summary="Delete a document")
-    async def delete_document(doc_id: str, tenant: Tenant, corpus: Corpus = "main") -> AcceptedChange:
-        accepted = await documents.delete(document_key(corpus, tenant, doc_id))
+    async def delete_document(doc_id: str, visit: Annotated[Visit, writes], corpus: Corpus = "main") -> AcceptedChange:
+        accepted = await documents.delete(document_key(corpus, visit.caller.tenant, doc_id))
         if accepted is None:
             raise _no_document(doc_id, corpus)
         return _accepted(accepted)

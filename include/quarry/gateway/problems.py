@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from include.quarry.errors import QuarryError, Unavailable
+from include.quarry.errors import QuarryError
 
 logger = logging.getLogger(__name__)
 _MEDIA_TYPE = "application/problem+json"
@@ -30,10 +30,14 @@ def problem(
     return JSONResponse(body, status, headers=dict(headers or {}), media_type=_MEDIA_TYPE)
 
 
+def problem_of(error: QuarryError) -> JSONResponse:
+    """The response that an error of ours stands for."""
+    return problem(error.status, error.title, str(error), headers=error.headers)
+
+
 async def _quarry_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, QuarryError)  # noqa: S101 - registered for this class
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
-    return problem(error.status, error.title, str(error), headers=headers)
+    return problem_of(error)
 
 
 async def _refused_fields(_request: Request, error: Exception) -> JSONResponse:

@@ -97,6 +97,7 @@ class Retrieved(BaseModel):
     """
 
     hits: list[FoundPassage]
+    query_id: str = Field(description="number of this request, for feedback; 32 hex digits")
     index_version: str
     watermark: int
     timings_ms: dict[str, float]

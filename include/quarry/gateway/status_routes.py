@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import PlainTextResponse
 
+from include.quarry.gateway.door import Door
 from include.quarry.gateway.schema import CorpusStatus, Name
-from include.quarry.gateway.tenants import tenant_of
+from include.quarry.gateway.visit import Visit
 
 Corpus = Annotated[Name, Query(description="corpus to look at")]
 StatusOf = Callable[[str, str], Awaitable[dict[str, Any]]]
@@ -16,13 +17,14 @@ IsReady = Callable[[], Awaitable[None]]
 ReadMetrics = Callable[[], Awaitable[str]]
 
 
-def status_routes(status_of: StatusOf, is_ready: IsReady, metrics: ReadMetrics) -> APIRouter:
+def status_routes(status_of: StatusOf, is_ready: IsReady, metrics: ReadMetrics, door: Door) -> APIRouter:
     """The routes over whatever knows the state; `is_ready` raises `Unavailable` while a part is not."""
     router = APIRouter(tags=["operations"])
+    admitted = Depends(door.admits("retrieve"))
 
     @router.get("/v1/status", summary="Route, versions, watermark and lag of a corpus")
-    async def get_status(tenant: Annotated[str, Depends(tenant_of)], corpus: Corpus = "main") -> CorpusStatus:
-        return CorpusStatus(**await status_of(corpus, tenant))
+    async def get_status(visit: Annotated[Visit, admitted], corpus: Corpus = "main") -> CorpusStatus:
+        return CorpusStatus(**await status_of(corpus, visit.caller.tenant))
 
     @router.get("/healthz", summary="The process answers")
     async def get_health() -> dict[str, str]:

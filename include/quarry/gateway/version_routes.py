@@ -1,15 +1,15 @@
 """/v1/versions, and POST /v1/corpora/{corpus}/rollback: listing, building and moving index versions.
 
-For administrators. Until callers show tokens, whoever reaches the API may use these routes, as everything listens on
-loopback by default.
+For administrators: versions belong to the installation and not to a tenant, so reading needs the scope `admin` too.
 """
 
 import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
+from include.quarry.gateway.door import Door
 from include.quarry.gateway.schema import (
     Because,
     BuildVersion,
@@ -60,9 +60,9 @@ class Desk(Protocol):
         ...
 
 
-def version_routes(desk: Desk) -> APIRouter:
+def version_routes(desk: Desk, door: Door) -> APIRouter:
     """The routes over whoever moves versions."""
-    router = APIRouter(tags=["index versions"])
+    router = APIRouter(tags=["index versions"], dependencies=[Depends(door.admits("admin"))])
     one_proof = asyncio.Lock()  # a proof holds a whole index in memory
 
     @router.get("/v1/versions", summary="Index versions, newest first")

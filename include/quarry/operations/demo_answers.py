@@ -6,6 +6,7 @@ import httpx
 from rich.markup import escape
 
 from include.quarry.errors import Unavailable
+from include.quarry.gateway.composition import bearer
 from include.quarry.operations.progress import console
 
 DEFAULT_QUESTIONS = [
@@ -20,10 +21,12 @@ def questions_about(titles: list[str]) -> list[str]:
     return [f"What is {title} about?" for title in dict.fromkeys(title for title in titles if title.strip())][:3]
 
 
-def ask(http_url: str, question: str) -> dict[str, Any]:
+def ask(http_url: str, question: str, token: str) -> dict[str, Any]:
     """The body of POST /v1/answer. Raises `Unavailable` with the problem that came instead."""
     try:
-        response = httpx.post(f"{http_url}/v1/answer", json={"question": question}, timeout=120, trust_env=False)
+        response = httpx.post(
+            f"{http_url}/v1/answer", json={"question": question}, headers=bearer(token), timeout=120, trust_env=False
+        )
     except httpx.HTTPError as error:
         raise Unavailable(f"POST {http_url}/v1/answer: {error}; see `make logs PART=serve`") from error
     if response.is_error:

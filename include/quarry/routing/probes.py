@@ -4,7 +4,7 @@ They go through the front door like everybody's, each as the tenant whose docume
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import httpx
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.schema import chunks
 from include.quarry.errors import Unavailable
+from include.quarry.gateway.composition import bearer
 
 _WORDS = 8
 _ID_HEX_DIGITS = 8
@@ -36,13 +37,22 @@ def sample_probes(connection: sa.Connection, corpus: str, count: int, seed: int)
     return [Probe(row.tenant, query) for row in rows if (query := _stretch(row.text, draw))]
 
 
-def ask(url: str, corpus: str, probes: Sequence[Probe], index_version: str | None = None) -> Iterator[str]:
-    """Put the probes to the front door; gives the version that answered each. Raises `Unavailable`."""
+def ask(
+    url: str,
+    corpus: str,
+    probes: Sequence[Probe],
+    token_of: Callable[[str], str],
+    index_version: str | None = None,
+) -> Iterator[str]:
+    """Put the probes to the front door; gives the version that answered each. Raises `Unavailable`.
+
+    `token_of` gives a token that speaks for a tenant, with the scope `admin` where a version is named.
+    """
     with httpx.Client(base_url=url, timeout=_PATIENCE_S, trust_env=False) as client:
         for probe in probes:
             body = {"query": probe.query, "corpus": corpus, "index_version": index_version}
             try:
-                answer = client.post("/v1/retrieve", json=body, headers={"X-Quarry-Tenant": probe.tenant})
+                answer = client.post("/v1/retrieve", json=body, headers=bearer(token_of(probe.tenant)))
                 answer.raise_for_status()
             except httpx.HTTPError as error:
                 raise Unavailable(f"{url} does not answer a query to corpus {corpus!r} ({error})") from error

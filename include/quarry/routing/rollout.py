@@ -2,10 +2,11 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal
 
 from include.quarry.catalog.database import Database
@@ -13,6 +14,7 @@ from include.quarry.catalog.observations import read_observations
 from include.quarry.catalog.routes import find_route, put_in_canary, put_in_shadow
 from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.errors import Refused, Unavailable
+from include.quarry.gateway.composition import make_token
 from include.quarry.routing.probes import ask, sample_probes
 from include.quarry.routing.promotion import hold, refuse
 from include.quarry.routing.trial import Limits, Trial, judge_trial
@@ -64,10 +66,11 @@ def hold_version(version_id: str, settings: Settings) -> bool:
         corpus = find_version(connection, version_id).corpus
         probes = sample_probes(connection, corpus, _IN_A_ROW, seed=0)
     database.close()
+    token_of = _tokens(settings, "retrieve", "admin")
     deadline, pause = time.monotonic() + settings.trial_patience_s, threading.Event()
     while True:
         try:
-            for _ in ask(settings.http_url, corpus, probes, version_id):
+            for _ in ask(settings.http_url, corpus, probes, token_of, version_id):
                 pass
             return True
         except Unavailable:
@@ -79,12 +82,12 @@ def hold_version(version_id: str, settings: Settings) -> bool:
 def _observe(database: Database, version: IndexVersion, settings: Settings, limits: Limits) -> Trial:
     began, deadline = datetime.now(UTC), time.monotonic() + settings.trial_patience_s
     trial = judge_trial(_seen(database, version, began), limits)
-    pause = threading.Event()
+    pause, token_of = threading.Event(), _tokens(settings, "retrieve")
     for seed in _turns(deadline):
         with database.read() as connection:
             probes = sample_probes(connection, version.corpus, _PROBES, seed)
         with suppress(Unavailable):  # said by the outcome: too little was seen
-            for _ in ask(settings.http_url, version.corpus, probes):
+            for _ in ask(settings.http_url, version.corpus, probes, token_of):
                 pass
         pause.wait(_LOOK_AGAIN_S)  # replicas write what they saw a few times a second
         trial = judge_trial(_seen(database, version, began), limits)
@@ -92,6 +95,11 @@ def _observe(database: Database, version: IndexVersion, settings: Settings, limi
         if trial.outcome != "undecided":
             break
     return trial
+
+
+def _tokens(settings: Settings, *scopes: str) -> Callable[[str], str]:
+    """A token for each tenant that probes ask as, made once."""
+    return cache(lambda tenant: make_token(settings, tenant, *scopes))
 
 
 def _turns(deadline: float) -> Iterator[int]:

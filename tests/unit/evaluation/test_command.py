@@ -34,6 +34,15 @@ class Gateway(BaseHTTPRequestHandler):
     def log_message(self, *_arguments: object) -> None: ...
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tokens are signed with a secret in a home of the test's own."""
+    monkeypatch.setenv("QUARRY_HOME", str(tmp_path / "home"))
+    load_settings.cache_clear()  # a process reads them once
+    yield
+    load_settings.cache_clear()
+
+
 @pytest.fixture
 def url() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:

@@ -23,7 +23,7 @@ ANSWER = {
 
 def over_http(handler) -> HttpDriver:
     transport = httpx.MockTransport(handler)
-    return HttpDriver("http://quarry.test", corpus="c", tenant="t", connections=2, transport=transport)
+    return HttpDriver("http://quarry.test", corpus="c", token="t", connections=2, transport=transport)
 
 
 async def test_http_asks_as_documented_and_reads_the_answer() -> None:
@@ -37,7 +37,7 @@ async def test_http_asks_as_documented_and_reads_the_answer() -> None:
     assert await driver.retrieve("what?", top_k=20) == EXPECTED
     await driver.close()
     (request,) = requests
-    assert (request.method, request.url.path, request.headers["X-Quarry-Tenant"]) == ("POST", "/v1/retrieve", "t")
+    assert (request.method, request.url.path, request.headers["Authorization"]) == ("POST", "/v1/retrieve", "Bearer t")
     assert json.loads(request.content) == {"query": "what?", "top_k": 20, "corpus": "c", "filters": {}}
 
 
@@ -50,7 +50,7 @@ async def test_http_asks_the_version_that_is_named() -> None:
 
     transport = httpx.MockTransport(answer)
     driver = HttpDriver(
-        "http://quarry.test", corpus="c", tenant="t", connections=1, index_version="v3", transport=transport
+        "http://quarry.test", corpus="c", token="t", connections=1, index_version="v3", transport=transport
     )
     await driver.retrieve("what?", top_k=20)
     assert bodies[0]["index_version"] == "v3"

@@ -15,6 +15,7 @@ from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.uploads import Uploads
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.document_routes import document_routes
+from tests.door import open_test_door, showing
 
 _PATIENCE_S = 20.0
 
@@ -47,9 +48,10 @@ def locked(impatient: None, catalog_url: str) -> Iterator[str]:
 
 def client_of(database: Database) -> httpx.AsyncClient:
     uploads = Uploads(database, Ingestor(database, make_chunker, 10_000))
-    app = build_http_app([document_routes(uploads)], max_document_bytes=10_000)
+    door = open_test_door()
+    app = build_http_app([document_routes(uploads, door)], door, max_document_bytes=10_000)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://quarry")
+    return httpx.AsyncClient(transport=transport, base_url="http://quarry", headers=showing())
 
 
 def assert_come_back(response: httpx.Response) -> None:

@@ -15,6 +15,7 @@ from include.quarry.operations.airflow_api import DagRun
 from include.quarry.routing.building import build_version
 from include.quarry.settings import Settings
 from include.quarry.versions.desk import VersionDesk
+from tests.door import open_test_door, showing
 from tests.unit.routing.corpus import SPEC, Corpus
 
 
@@ -76,9 +77,10 @@ def client(desk: FakeDesk) -> httpx.AsyncClient:
 
 
 def client_of(desk: Desk) -> httpx.AsyncClient:
-    app = build_http_app([version_routes(desk)], max_document_bytes=10_000)
+    door = open_test_door()
+    app = build_http_app([version_routes(desk, door)], door, max_document_bytes=10_000)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://quarry")
+    return httpx.AsyncClient(transport=transport, base_url="http://quarry", headers=showing())
 
 
 def assert_problem(response: httpx.Response, status: int) -> str:

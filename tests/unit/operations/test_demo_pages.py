@@ -33,7 +33,7 @@ def test_a_problem_instead_of_an_answer_is_shown(monkeypatch):
     problem = httpx.Response(503, json={"title": "Temporarily unavailable", "detail": "no version yet"})
     monkeypatch.setattr(httpx, "post", lambda *_, **__: problem)
     with pytest.raises(Unavailable, match="no version yet"):
-        ask("http://127.0.0.1:9", "why?")
+        ask("http://127.0.0.1:9", "why?", "token")
 
 
 def test_an_answer_is_printed_with_the_place_of_each_citation(capsys):

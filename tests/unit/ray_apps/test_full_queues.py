@@ -11,6 +11,7 @@ import yaml
 from ray.serve.exceptions import BackPressureError
 from ray.serve.schema import ServeDeploySchema
 
+from include.quarry.gateway.composition import bearer, make_token
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.settings import Settings
@@ -30,7 +31,7 @@ class Handle:
     def __getattr__(self, _method: str) -> SimpleNamespace:
         return SimpleNamespace(remote=self._call)
 
-    async def _call(self, *_: object) -> object:
+    async def _call(self, *_: object, **__: object) -> object:
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer
@@ -54,8 +55,9 @@ def gateway(tmp_path: Path) -> Any:
 
 
 def client_of(gateway: Any) -> httpx.AsyncClient:
+    shown = bearer(make_token(gateway._settings, "default", "retrieve", "answer", "write"))
     transport = httpx.ASGITransport(gateway.__serve_build_asgi_app__(), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://quarry")
+    return httpx.AsyncClient(transport=transport, base_url="http://quarry", headers=shown)
 
 
 def assert_come_back(response: httpx.Response) -> None:

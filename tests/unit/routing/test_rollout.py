@@ -40,7 +40,7 @@ def answering(
     """A front door whose replica sees `observation` of the candidate for each bunch of probes."""
     asked: list[Probe] = []
 
-    def ask(_url: str, _corpus: str, probes: list[Probe]) -> Iterator[str]:
+    def ask(_url: str, _corpus: str, probes: list[Probe], _token_of: Callable[[str], str]) -> Iterator[str]:
         asked.extend(probes)
         with corpus.database.write() as connection:
             record_observation(connection, "v2", observation(len(probes)))
@@ -124,7 +124,9 @@ def test_a_version_is_held_once_the_front_door_answers_from_it(
 ) -> None:
     asked: list[str | None] = []
 
-    def not_at_first(_url: str, _corpus: str, probes: list[Probe], index_version: str | None) -> Iterator[str]:
+    def not_at_first(
+        _url: str, _corpus: str, probes: list[Probe], _token_of: Callable[[str], str], index_version: str | None
+    ) -> Iterator[str]:
         asked.append(index_version)
         if len(asked) < 3:
             raise Unavailable("404: index version 'v2' is not held")

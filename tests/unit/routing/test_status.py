@@ -11,6 +11,7 @@ from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.records import DocumentKey
 from include.quarry.routing.status import corpus_status
+from tests.door import open_test_door, showing
 
 
 async def nothing() -> Any:
@@ -29,10 +30,11 @@ async def test_a_tenant_is_shown_only_its_own_quarantined_documents(database: Da
     async def status_of(corpus: str, tenant: str) -> dict[str, Any]:
         return await asyncio.to_thread(corpus_status, database, corpus, tenant, 0)
 
-    app = build_http_app([status_routes(status_of, nothing, nothing)], max_document_bytes=1)
+    door = open_test_door()
+    app = build_http_app([status_routes(status_of, nothing, nothing, door)], door, max_document_bytes=1)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://quarry") as client:
-        red = await client.get("/v1/status", headers={"X-Quarry-Tenant": "red"})
-        green = await client.get("/v1/status", headers={"X-Quarry-Tenant": "green"})
+        red = await client.get("/v1/status", headers=showing("red"))
+        green = await client.get("/v1/status", headers=showing("green"))
     assert {item["doc_id"] for item in red.json()["quarantine"]} == {"red-a", "red-b"}
     assert "blue" not in red.text
     assert green.json()["quarantine"] == []

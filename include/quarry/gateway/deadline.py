@@ -1,0 +1,71 @@
+"""Until when an answer is of use. What comes later is not computed: the caller has gone on without it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from include.quarry.errors import DeadlinePassed
+
+Item = TypeVar("Item")
+
+
+class Deadline:
+    """A moment after which nobody waits. Travels between machines as the seconds left, for their clocks differ."""
+
+    __slots__ = ("_at_s", "_given_s")
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds` from now."""
+        self._given_s = seconds
+        self._at_s = time.monotonic() + seconds
+
+    def __reduce__(self) -> tuple[type["Deadline"], tuple[float]]:
+        return Deadline, (self.remaining_s(),)
+
+    def __repr__(self) -> str:
+        return f"Deadline({self.remaining_s():.3f})"
+
+    def remaining_s(self) -> float:
+        """Seconds left; 0 once it has passed."""
+        return max(0.0, self._at_s - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether nobody waits any more."""
+        return time.monotonic() >= self._at_s
+
+    def check(self) -> None:
+        """Raise `DeadlinePassed` once it has passed."""
+        if self.passed:
+            raise self._error()
+
+    @asynccontextmanager
+    async def holds(self) -> AsyncIterator[None]:
+        """Cancel what runs inside when the deadline passes, and raise `DeadlinePassed`; before it, start nothing."""
+        self.check()
+        try:
+            async with asyncio.timeout(self.remaining_s()) as timer:
+                yield
+        except TimeoutError:
+            if timer.expired():
+                raise self._error() from None
+            raise
+
+    def _error(self) -> DeadlinePassed:
+        return DeadlinePassed(
+            f"the answer was not there within {self._given_s * 1000:.0f} ms; give more in X-Request-Timeout-Ms, "
+            "or ask for less"
+        )
+
+
+async def until(deadline: Deadline, events: AsyncIterator[Item]) -> AsyncIterator[Item]:
+    """The events up to the deadline, then `DeadlinePassed`. Whoever makes them is cancelled."""
+    while True:
+        try:
+            async with deadline.holds():
+                event = await anext(events)
+        except StopAsyncIteration:
+            return
+        yield event

@@ -1,0 +1,84 @@
+"""The front door: who may come in, and what everything behind it is told about them."""
+
+from collections.abc import Iterable
+
+from fastapi import Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+
+from include.quarry.errors import InvalidInput, Unauthenticated
+from include.quarry.gateway.deadline import Deadline
+from include.quarry.gateway.tokens import TokenVerifier
+from include.quarry.gateway.trace import continue_trace, new_query_id
+from include.quarry.gateway.visit import Visit
+
+VISIT = "quarry.visit"
+"""Key of the ASGI scope under which the entrance leaves the visit."""
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Door:
+    """Made once per application. Every path but the public ones needs a token; routes say which scope besides."""
+
+    def __init__(self, tokens: TokenVerifier, *, max_wait_s: float) -> None:
+        """`max_wait_s` is the longest that a caller may wait, and what those get who do not say."""
+        self._tokens = tokens
+        self._max_wait_s = max_wait_s
+
+    def admits(self, scope: str) -> "Admission":
+        """A dependency of a route: gives the `Visit` of a caller whose token has the scope; raises `Forbidden`."""
+        return Admission(scope)
+
+    async def receive(self, headers: Headers) -> Visit:
+        """The visit of a request with these headers. Raises `Unauthenticated`, or `InvalidInput` for a bad time."""
+        authorization, traceparent, timeout = _look_at(headers)
+        caller = await self._tokens.verify(_bearer(authorization))
+        wait_s = self._max_wait_s if timeout is None else min(_seconds(timeout), self._max_wait_s)
+        return Visit(caller, new_query_id(), Deadline(wait_s), continue_trace(traceparent))
+
+
+class Admission(SecurityBase):
+    """Lets callers through whose tokens have a scope. FastAPI puts the scheme into the OpenAPI document."""
+
+    def __init__(self, scope: str) -> None:
+        self._scope = scope
+        self.model = HTTPBearer(bearerFormat="JWT", description="`make token TENANT=… SCOPES=…` prints one")
+        self.scheme_name = "token"
+
+    async def __call__(self, request: Request) -> Visit:
+        visit: Visit = request.scope[VISIT]
+        visit.caller.require(self._scope)
+        return visit
+
+
+def _look_at(headers: Headers) -> tuple[list[bytes], bytes | None, bytes | None]:
+    authorization: list[bytes] = []
+    traceparent = timeout = None
+    for name, value in headers:
+        if name == b"authorization":
+            authorization.append(value)
+        elif name == b"traceparent":
+            traceparent = value
+        elif name == b"x-request-timeout-ms":
+            timeout = value
+    return authorization, traceparent, timeout
+
+
+def _bearer(values: list[bytes]) -> bytes:
+    if not values:
+        raise Unauthenticated("send a token: `Authorization: Bearer …`; `make token` prints one", error="")
+    if len(values) > 1:
+        raise Unauthenticated("there are two Authorization headers; send one", error="invalid_request")
+    scheme, _, token = values[0].partition(b" ")
+    if scheme.lower() != b"bearer" or not token.strip():
+        raise Unauthenticated("the Authorization header must read `Bearer`, a space and a token", error="")
+    return token.strip()
+
+
+def _seconds(timeout: bytes) -> float:
+    if not timeout.isdigit() or len(timeout) > 9 or int(timeout) == 0:
+        raise InvalidInput(
+            f"X-Request-Timeout-Ms is {timeout[:40].decode('latin-1')!r}; allowed are whole milliseconds from 1"
+        )
+    return int(timeout) / 1000

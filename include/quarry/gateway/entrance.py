@@ -1,0 +1,42 @@
+"""Where requests come in: before their bodies are read, whoever has no token is sent away."""
+
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from include.quarry.errors import QuarryError
+from include.quarry.gateway.door import VISIT, Door
+from include.quarry.gateway.problems import problem_of
+
+PUBLIC = frozenset(
+    {"/", "/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+)
+"""Paths that need no token. Everything else does, also what does not exist and what a route forgot to guard."""
+
+
+class Entrance:
+    """ASGI middleware, the outermost one: asks the door, and names the request in the response."""
+
+    def __init__(self, app: ASGIApp, door: Door, public: Iterable[str] = PUBLIC) -> None:
+        self._app = app
+        self._door = door
+        self._public = frozenset(public)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._public:
+            await self._app(scope, receive, send)
+            return
+        try:
+            visit = await self._door.receive(scope["headers"])
+        except QuarryError as error:
+            await problem_of(error)(scope, receive, send)
+            return
+        scope[VISIT] = visit
+        names = [(b"x-request-id", visit.query_id.encode()), (b"traceparent", visit.traceparent.encode())]
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *names]
+            await send(message)
+
+        await self._app(scope, receive, named)
