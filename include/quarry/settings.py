@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     fast_model: str = Field("smollm2-135m", description="model of the fast tier: a packaged name or a GGUF file")
     deep_model: str = Field(
         "qwen2.5-coder-1.5b",
-        description="model of the deep tier: as above, one that `make deep-model` fetched, or the server's; may be empty",
+        description="model of the deep tier: as above, or one of `make deep-model`, or the server's; may be empty",
     )
     openai_url: str = Field("", description="OpenAI-compatible server of the deep tier; may be empty")
     openai_key: str = Field("", description="bearer token for `openai_url`", repr=False)
