@@ -1,4 +1,4 @@
-"""The command line: `run` measures, `compare` tells two runs apart, `gate` decides, `drift` reports.
+"""The command line: `run` measures, `compare` tells two runs apart, `gate` decides, `drift` and `feedback` report.
 
 `gate` judges a run by its suite's thresholds or, with `--candidate`, an index version against the live one. Its last
 line on standard output is the verdict as JSON.
@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,18 @@ def _drift(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _feedback(options: argparse.Namespace, console: Console) -> int:
+    from evaluation.feedback_session import review_feedback  # noqa: PLC0415 the engine takes seconds to import
+
+    page, review, run_id = review_feedback(
+        options.corpus, options.since, options.until, load_settings(), options.mlflow if options.track else None
+    )
+    console.print(f"page: {page}", highlight=False)
+    found = {"rated": review.rated, "low": review.low, "subjects": len(review.clusters), "causes": review.causes}
+    _print_json({"page": str(page), **found, "mlflow_run": run_id})
+    return 0
+
+
 def _connect(options: argparse.Namespace) -> Any:
     """MLflow's client, or None if nothing is to be kept; asked before the work, not after it."""
     if not options.track:
@@ -211,6 +223,14 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     drift.add_argument("--until", type=datetime.fromisoformat, metavar="TIME", help="the window that ended then")
     drift.add_argument("--no-track", dest="track", action="store_false", help="keep nothing in MLflow")
     drift.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
+
+    feedback = commands.add_parser("feedback", help="review what people think of the answers of a corpus")
+    feedback.set_defaults(command=_feedback)
+    feedback.add_argument("--corpus", default="main", help="default: %(default)s")
+    feedback.add_argument("--since", type=_time, required=True, metavar="TIME", help="queries asked from then")
+    feedback.add_argument("--until", type=_time, required=True, metavar="TIME", help="queries asked before then")
+    feedback.add_argument("--no-track", dest="track", action="store_false", help="keep nothing in MLflow")
+    feedback.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
     return parser
 
 
@@ -224,6 +244,12 @@ def _add_run_options(parser: argparse.ArgumentParser, settings: Settings) -> Non
     parser.add_argument("--connections", type=_positive, default=1, metavar="N", help="queries at once (default: 1)")
     parser.add_argument("--tenant", default="default", help="default: %(default)s")
     parser.add_argument("--corpus", metavar="NAME", help="ask this corpus as it stands, and ingest nothing")
+
+
+def _time(text: str) -> datetime:
+    """A time in ISO 8601; one that names no zone is UTC."""
+    time = datetime.fromisoformat(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def _positive(text: str) -> int:

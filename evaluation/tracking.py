@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
+from evaluation.feedback_report import Review
 from evaluation.gate import Verdict
 from evaluation.gate_record import ChangeRecord, GateRecord
 from evaluation.picture import draw, draw_differences
@@ -21,6 +22,7 @@ from include.quarry.errors import NotFound, Unavailable
 EXPERIMENT = "quarry-relevance"
 GATE_EXPERIMENT = "quarry-gates"
 DRIFT_EXPERIMENT = "quarry-drift"
+FEEDBACK_EXPERIMENT = "quarry-feedback"
 RECORD_FILE = "run.json"
 GATE_FILE = "gate.json"
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -104,6 +106,27 @@ def log_drift(client: MlflowClient, verdict: DriftVerdict, tags: Mapping[str, st
     with _run(
         client, DRIFT_EXPERIMENT, {**tags, **named, "mlflow.runName": f"{tags['corpus']} {verdict.outcome}"}
     ) as run_id:
+        for name, value in numbers.items():
+            client.log_metric(run_id, name, value)
+        for path in paths:
+            client.log_artifact(run_id, str(path))
+    return run_id
+
+
+def log_review(client: MlflowClient, review: Review, paths: Sequence[Path]) -> str:
+    """Keep a review of what people think: how many were disappointed, of what, and the page.
+
+    Returns MLflow's run id. Raises `Unavailable` as `log_run` does.
+    """
+    tags = {
+        "corpus": review.corpus,
+        "since": review.since.isoformat(),
+        "until": review.until.isoformat(),
+        "mlflow.runName": f"{review.corpus} {review.until:%Y-%m-%d}",
+    }
+    numbers = {"rated": review.rated, "low": review.low, "subjects": len(review.clusters)}
+    numbers |= {f"cause.{cause}": count for cause, count in review.causes.items()}
+    with _run(client, FEEDBACK_EXPERIMENT, tags) as run_id:
         for name, value in numbers.items():
             client.log_metric(run_id, name, value)
         for path in paths:

@@ -241,3 +241,16 @@ queries = sa.Table(
     sa.Index("queries_by_corpus", "corpus", "asked_at"),
     sa.Index("queries_by_time", "asked_at"),
 )
+
+ratings = sa.Table(
+    "ratings",
+    metadata,
+    sa.Column("query_id", sa.String, primary_key=True),
+    sa.Column("subject", sa.String, primary_key=True, comment="who thinks so"),
+    sa.Column("chunk_id", sa.String, primary_key=True, comment="the passage meant; empty for the answer as a whole"),
+    sa.Column("tenant", sa.String, nullable=False),
+    sa.Column("rating", sa.SmallInteger, nullable=False, comment="1 or -1"),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("rated_at", UtcDateTime, nullable=False),
+    sa.Index("ratings_by_time", "rated_at"),
+)

@@ -1,0 +1,102 @@
+"""An opinion is about a query of the same tenant, and the newest one counts."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.ratings import Rating, rated_queries
+from include.quarry.catalog.schema import audit_records, queries
+from include.quarry.errors import InvalidInput, NotFound
+from include.quarry.feedback.opinions import Opinions
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def log_query(database: Database, query_id: str, tenant: str = "red", corpus: str = "main") -> None:
+    values = {"query_id": query_id, "corpus": corpus, "tenant": tenant, "subject": "ann", "asked_at": NOON}
+    hits = [["a1", "guide", 0.5, {"dense": 1}], ["b2", "notes", 0.4, {"lexical": 1}]]
+    with database.write() as connection:
+        connection.execute(
+            sa.insert(queries).values(
+                **values, kind="answer", query="what?", index_version="v1", hits=hits, grounded=True
+            )
+        )
+
+
+def rated(database: Database, corpus: str = "main"):
+    with database.read() as connection:
+        return rated_queries(connection, corpus, NOON, NOON + timedelta(days=1))
+
+
+@pytest.fixture
+def opinions(database: Database) -> Opinions:
+    log_query(database, "q1")
+    return Opinions(database, patience_s=0)
+
+
+def test_an_opinion_is_kept_with_what_was_shown(opinions: Opinions, database: Database) -> None:
+    opinions.rate("q1", "red", "ann", Rating(-1, comment="no"))
+    (query,) = rated(database)
+    assert (query.text, query.index_version, query.is_low) == ("what?", "v1", True)
+    assert [(s.chunk_id, s.doc_id, s.ranks) for s in query.shown] == [
+        ("a1", "guide", {"dense": 1}),
+        ("b2", "notes", {"lexical": 1}),
+    ]
+    assert query.ratings == (Rating(-1, "", "no"),)
+
+
+def test_saying_it_twice_counts_once_and_a_change_of_mind_counts(opinions: Opinions, database: Database) -> None:
+    for rating in (1, 1, -1):
+        opinions.rate("q1", "red", "ann", Rating(rating))
+    assert [each.rating for each in rated(database)[0].ratings] == [-1]
+
+
+def test_two_people_and_two_passages_are_four_opinions(opinions: Opinions, database: Database) -> None:
+    for subject in ("ann", "bob"):
+        for chunk_id in ("a1", "b2"):
+            opinions.rate("q1", "red", subject, Rating(1, chunk_id))
+    assert len(rated(database)[0].ratings) == 4
+
+
+def test_a_query_of_another_tenant_is_as_unknown_as_one_that_never_was(opinions: Opinions, database: Database) -> None:
+    with pytest.raises(NotFound) as foreign:
+        opinions.rate("q1", "blue", "eve", Rating(-1))
+    with pytest.raises(NotFound) as missing:
+        opinions.rate("q9", "blue", "eve", Rating(-1))
+    assert str(foreign.value).replace("q1", "q9") == str(missing.value)
+    assert rated(database) == []
+
+
+def test_a_passage_that_was_not_shown_cannot_be_rated(opinions: Opinions) -> None:
+    with pytest.raises(InvalidInput, match="c3"):
+        opinions.rate("q1", "red", "ann", Rating(1, "c3"))
+
+
+def test_a_query_whose_words_were_not_kept_can_be_rated(opinions: Opinions, database: Database) -> None:
+    record = {"writer": "w", "number": 1, "at": NOON, "tenant": "red", "subject": "ann", "action": "answer"}
+    with database.write() as connection:
+        connection.execute(sa.insert(audit_records).values(**record, status=200, query_id="q2", body="{}", hash=""))
+    opinions.rate("q2", "red", "ann", Rating(1, "any"))
+    with pytest.raises(NotFound):
+        opinions.rate("q2", "blue", "eve", Rating(1))
+
+
+def test_an_answer_that_is_on_its_way_into_the_catalog_is_waited_for(database: Database) -> None:
+    opinions = Opinions(database, patience_s=30)
+    rating = threading.Thread(target=opinions.rate, args=("q1", "red", "ann", Rating(1)))
+    rating.start()
+    log_query(database, "q1")
+    rating.join()
+    assert [each.rating for each in rated(database)[0].ratings] == [1]
+
+
+def test_a_review_reads_its_own_corpus_and_time_only(opinions: Opinions, database: Database) -> None:
+    log_query(database, "q3", corpus="other")
+    for query_id in ("q1", "q3"):
+        opinions.rate(query_id, "red", "ann", Rating(1))
+    assert [query.query_id for query in rated(database)] == ["q1"]
+    with database.read() as connection:
+        assert rated_queries(connection, "main", NOON - timedelta(days=1), NOON) == []
