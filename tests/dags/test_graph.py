@@ -1,6 +1,6 @@
 """The promises of the graphs, checked on the graphs themselves."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -124,6 +124,26 @@ def test_drift_asks_for_a_version_and_a_changed_model_is_an_alarm(dag_bag, verdi
     with pytest.raises(Exception, match=r".") as raised:
         act(verdict)
     assert type(raised.value).__name__ == expected
+
+
+@pytest.mark.parametrize(
+    ("run_type", "since", "until"),
+    [
+        ("scheduled", "2026-02-01T04:00:00+00:00", "2026-03-01T04:00:00+00:00"),
+        ("backfill", "2026-02-01T04:00:00+00:00", "2026-03-01T04:00:00+00:00"),
+        ("manual", "2026-02-10T09:00:00+00:00", "2026-03-12T09:00:00+00:00"),
+    ],
+)
+def test_a_review_reads_its_month_and_by_hand_the_last_thirty_days(dag_bag, run_type, since, until) -> None:
+    review = dag_bag.dags["review_feedback"].get_task("review")
+    known = {
+        "dag_run": SimpleNamespace(run_type=run_type, run_after=datetime(2026, 3, 12, 9, tzinfo=UTC)),
+        "data_interval_start": datetime(2026, 2, 1, 4, tzinfo=UTC),
+        "data_interval_end": datetime(2026, 3, 1, 4, tzinfo=UTC),
+        "macros": SimpleNamespace(timedelta=timedelta),
+    }
+    templates = review.op_args[1:]
+    assert [Template(template).render(**known) for template in templates] == [since, until]
 
 
 def test_a_drift_event_is_a_reason_to_reindex_and_a_lake_event_is_not(dag_bag, monkeypatch) -> None:
