@@ -14,11 +14,13 @@ from starlette.types import ASGIApp
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import Accepted
 from include.quarry.errors import NotFound, Unavailable
+from include.quarry.feedback.opinions import Opinions
 from include.quarry.gateway.answer_routes import answer_routes
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.asking import Asking
 from include.quarry.gateway.composition import open_door
 from include.quarry.gateway.document_routes import document_routes
+from include.quarry.gateway.feedback_routes import feedback_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.gateway.version_routes import version_routes
@@ -54,6 +56,7 @@ class GatewayDeployment:
             document_routes(self, door),
             retrieval_routes(self.retrieve, door),
             answer_routes(Asking(self.retrieve, self.answer), door),
+            feedback_routes(Opinions(self._database), door),
             status_routes(self.status, self.ready, self.metrics, door),
             version_routes(VersionDesk(self._settings), door),
         )
