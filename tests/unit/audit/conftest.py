@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,22 @@ def postgres_catalog(postgres_url: str) -> Iterator[Database]:
 def other_connection(postgres_url: str) -> Iterator[Database]:
     """A second process's view of `postgres_catalog`."""
     database = Database(postgres_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def _empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("catalog") / "empty.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_catalog(_empty_catalog: Path, tmp_path: Path) -> Iterator[Database]:
+    """An empty catalog that is there at once, where the kind of database does not matter."""
+    shutil.copy(_empty_catalog, tmp_path / "catalog.db")
+    database = Database(f"sqlite:///{tmp_path / 'catalog.db'}")
     yield database
     database.close()
 
