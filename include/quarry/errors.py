@@ -14,6 +14,7 @@
     │   ├── IncompleteIndex     an index does not hold what the log says it must
     │   └── Refused             a candidate was tried and is not good enough
     ├── Unavailable             a part is not ready; try again later                   -> HTTP 503 + Retry-After
+    │   └── Full                every place in a queue is taken
     ├── DeadlinePassed          the caller's time was over before the answer was there -> HTTP 504
     └── Misconfigured           a setting or a spec is wrong; the operator must mend it
 
@@ -153,6 +154,12 @@ class Unavailable(QuarryError):
     @property
     def headers(self) -> Mapping[str, str]:
         return {"Retry-After": str(self.retry_after_s)}
+
+
+class Full(Unavailable):
+    """Every place in a queue is taken."""
+
+    title = "Too busy"
 
 
 class DeadlinePassed(QuarryError):
