@@ -3,12 +3,32 @@
 import sqlalchemy as sa
 
 from include.quarry.catalog.schema import feed_offsets
+from include.quarry.errors import Fenced
 
 
 def load_offsets(connection: sa.Connection, feed: str) -> dict[str, str]:
     """Offset of every partition of the feed."""
     query = sa.select(feed_offsets.c.partition, feed_offsets.c.offset).where(feed_offsets.c.feed == feed)
     return {row.partition: row.offset for row in connection.execute(query)}
+
+
+def load_offset(connection: sa.Connection, feed: str, partition: str) -> str | None:
+    """The offset of one partition, None when none was stored."""
+    columns = feed_offsets.c
+    query = sa.select(columns.offset).where(columns.feed == feed, columns.partition == partition)
+    offset: str | None = connection.scalar(query)
+    return offset
+
+
+def advance_offset(connection: sa.Connection, feed: str, partition: str, before: str | None, after: str) -> None:
+    """Move the offset of a partition that stands at `before`. Raises `Fenced` when it stands elsewhere by now."""
+    found = load_offset(connection, feed, partition)
+    if found != before:
+        raise Fenced(
+            f"partition {partition!r} of feed {feed!r} stands at {found!r} and not at {before!r}: another reader has "
+            "accepted its changes; go on from there"
+        )
+    store_offset(connection, feed, partition, after)
 
 
 def store_offset(connection: sa.Connection, feed: str, partition: str, offset: str) -> None:

@@ -1,21 +1,31 @@
 """The way in: a raw document is parsed, cut, and accepted into the log together with its feed's offset."""
 
 import json
-from collections.abc import Callable, Iterable
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import Accepted, PreparedDocument, accept_delete, accept_upsert
-from include.quarry.catalog.offsets import store_offset
+from include.quarry.catalog.offsets import advance_offset, store_offset
 from include.quarry.catalog.quarantine import set_aside
 from include.quarry.catalog.versions import chunkers_of
 from include.quarry.chunking.protocol import Chunker
-from include.quarry.errors import ContentTooLarge, UnreadableContent
+from include.quarry.errors import ContentTooLarge, InvalidInput, UnreadableContent
 from include.quarry.feeds.keys import document_key
+from include.quarry.feeds.protocol import Batch, Change, Deleted, Garbled, Upserted
 from include.quarry.parsing.registry import parser_for
 from include.quarry.parsing.titles import with_title
 from include.quarry.records import Block, DocumentKey, RawDocument, hash_bytes
 from include.quarry.specs import ChunkerSpec
+
+logger = logging.getLogger(__name__)
+_ATTEMPTS = 3
+Chunkers = Mapping[str, Sequence[ChunkerSpec]]
+"""Corpus -> the chunkers of its index versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +47,7 @@ class Ingestor:
 
     def upsert(self, raw: RawDocument, feed: str, offset: FeedOffset | None = None) -> Accepted:
         """Accept a document. Raises `InvalidInput` when it cannot be read; nothing is stored then."""
-        document_key(*raw.key)
-        if len(raw.content) > self._max_bytes:
-            raise ContentTooLarge(
-                f"document {raw.key.doc_id!r} has {len(raw.content)} bytes; allowed are {self._max_bytes}; "
-                "split it, or raise QUARRY_MAX_DOCUMENT_BYTES"
-            )
-        blocks = list(parser_for(raw.content_type).blocks(raw.content))
+        blocks = self._parse(raw)
         while True:
             with self._database.read() as connection:
                 specs = chunkers_of(connection, raw.key.corpus)
@@ -61,6 +65,23 @@ class Ingestor:
         with self._database.write() as connection:
             return accept_delete(connection, key, feed)
 
+    def accept(self, feed: str, batch: Batch) -> Counter[str]:
+        """Accept consecutive changes of a stream and move its offset past them, all in one transaction.
+
+        What cannot be read is set aside with its bytes, and the rest goes on. Gives how many were `changed`,
+        `unchanged` and `quarantined`. Raises `Fenced` when the stream's offset is no longer where the batch begins.
+        """
+        read = [self._read(change) for change in batch.changes]
+        while True:
+            with self._database.read() as connection:
+                specs = _chunkers(connection, batch.changes)
+            ready = [self._cut(change, specs) for change in read]
+            with self._database.write() as connection:
+                if _chunkers(connection, batch.changes) != specs:
+                    continue
+                advance_offset(connection, feed, batch.partition, batch.begins, batch.ends)
+                return Counter(_apply(connection, feed, change) for change in ready)
+
     def set_aside(
         self, key: DocumentKey, uri: str, reason: Exception, offset: FeedOffset, *, keep_offset: bool = True
     ) -> None:
@@ -69,6 +90,38 @@ class Ingestor:
             set_aside(connection, key, uri, offset.feed, f"{type(reason).__name__}: {reason}")
             if keep_offset:
                 store_offset(connection, offset.feed, offset.partition, offset.offset)
+
+    def _parse(self, raw: RawDocument) -> list[Block]:
+        document_key(*raw.key)
+        if len(raw.content) > self._max_bytes:
+            raise ContentTooLarge(
+                f"document {raw.key.doc_id!r} has {len(raw.content)} bytes; allowed are {self._max_bytes}; "
+                "split it, or raise QUARRY_MAX_DOCUMENT_BYTES"
+            )
+        return list(parser_for(raw.content_type).blocks(raw.content))
+
+    def _read(self, change: Change) -> "Deleted | Garbled | _Read":
+        if not isinstance(change, Upserted):
+            return change
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return _Read(change, self._parse(change.raw))
+            except InvalidInput as error:
+                return _garbled(change, error)
+            except Exception as error:  # a parser met what nobody thought of; the stream must not stand still for it
+                logger.exception("%s could not be read, attempt %d of %d", change.raw.uri, attempt, _ATTEMPTS)
+                if attempt == _ATTEMPTS:
+                    return _garbled(change, error)
+        raise AssertionError("the last attempt returns")
+
+    def _cut(self, change: "Deleted | Garbled | _Read", specs: Chunkers) -> "Deleted | Garbled | PreparedDocument":
+        if not isinstance(change, _Read):
+            return change
+        raw = change.upserted.raw
+        try:
+            return self._prepare(raw, change.blocks, specs[raw.key.corpus])
+        except InvalidInput as error:
+            return _garbled(change.upserted, error)
 
     def _prepare(self, raw: RawDocument, blocks: list[Block], specs: Iterable[ChunkerSpec]) -> PreparedDocument:
         title = raw.title or with_title(blocks, raw.key.doc_id)[0]
@@ -83,6 +136,36 @@ class Ingestor:
             content_hash=_content_hash(raw),
             passages=passages,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A parsed upsert, not yet cut."""
+
+    upserted: Upserted
+    blocks: list[Block]
+
+
+def _garbled(change: Upserted, error: Exception) -> Garbled:
+    raw = change.raw
+    return Garbled(raw.key, raw.uri, f"{type(error).__name__}: {error}", raw.content)
+
+
+def _chunkers(connection: sa.Connection, batch: Iterable[Change]) -> Chunkers:
+    corpora = {change.raw.key.corpus for change in batch if isinstance(change, Upserted)}
+    return {corpus: chunkers_of(connection, corpus) for corpus in sorted(corpora)}
+
+
+def _apply(connection: sa.Connection, feed: str, change: Deleted | Garbled | PreparedDocument) -> str:
+    match change:
+        case PreparedDocument():
+            return "changed" if accept_upsert(connection, change, feed).changed else "unchanged"
+        case Deleted(key):
+            accepted = accept_delete(connection, key, feed)
+            return "changed" if accepted is not None and accepted.changed else "unchanged"
+        case Garbled(key, uri, reason):
+            set_aside(connection, key, uri, feed, reason)
+            return "quarantined"
 
 
 def _content_hash(raw: RawDocument) -> str:

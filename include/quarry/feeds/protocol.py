@@ -1,10 +1,15 @@
-"""The feed port: a place that documents come from, one partition per document or per stream."""
+"""The feed ports: places that documents come from.
 
-from collections.abc import Callable, Iterator
+A `Feed` lists all it has, and its partitions are its documents. A `ChangeFeed` tells of changes in order, and its
+partitions are streams. Either way the offset of a partition is stored in the transaction that accepts the change.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from include.quarry.records import RawDocument
+from include.quarry.records import DocumentKey, RawDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,4 +35,85 @@ class Feed(Protocol):
 
     def items(self) -> Iterator[FeedItem]:
         """Everything there is now, in a stable order. Raises `NotFound` when the source itself is gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    """A document is new or changed. `at` is when the source says so, if it does."""
+
+    raw: RawDocument
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A document is gone."""
+
+    key: DocumentKey
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """What came cannot be understood: it is set aside under a key that tells where it stood, with its bytes."""
+
+    key: DocumentKey
+    uri: str
+    reason: str
+    content: bytes
+
+
+Change = Upserted | Deleted | Garbled
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive changes of one partition.
+
+    `begins` is the offset that must stand in the catalog for the batch to count, None for a partition that was never
+    read; `ends` is the one that stands there afterwards. Offsets are texts that only the feed understands.
+    """
+
+    partition: str
+    begins: str | None
+    changes: Sequence[Change]
+    ends: str
+
+
+OffsetOf = Callable[[str], str | None]
+"""Partition -> the offset that the catalog holds."""
+
+
+class ChangeFeed(Protocol):
+    """A feed that tells of changes. One thread uses it."""
+
+    @property
+    def name(self) -> str:
+        """Names the feed's offsets in the catalog; readers of one stream share it."""
+        ...
+
+    def pull(self, offset_of: OffsetOf, *, limit: int, wait_s: float) -> list[Batch]:
+        """Up to `limit` changes of the partitions that this reader holds now, at most one batch a partition.
+
+        Goes on from what it gave last; a partition that is new to it begins at its offset in the catalog. Waits up to
+        `wait_s` for a first change and no longer, and may give nothing. A batch without changes moves the offset past
+        what means nothing here. Raises `Unavailable` when the source does not answer.
+        """
+        ...
+
+    def accepted(self, partition: str, offset: str) -> None:
+        """The catalog holds the changes up to here; tell the source, for its lag tools and its retention."""
+        ...
+
+    def rewind(self, partition: str) -> None:
+        """What was given of the partition was not accepted: begin again at its offset in the catalog."""
+        ...
+
+    def lag(self) -> dict[str, int]:
+        """Changes that wait in the source, by partition this reader holds; as far as the source can tell."""
+        ...
+
+    def close(self) -> None:
+        """Leave the source."""
         ...

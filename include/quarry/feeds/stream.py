@@ -1,0 +1,80 @@
+"""A reader of a change feed: pull a batch, accept it with its offset in one transaction, go on from there.
+
+The catalog's offset is the only truth. A batch is accepted if the offset still stands where the batch begins, and
+dropped if not: then another reader has accepted it. So two readers that hold one partition for a moment, as during a
+rebalance, can neither apply a change twice nor skip one, whatever the broker believes.
+"""
+
+import logging
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.offsets import load_offset
+from include.quarry.errors import Fenced, Unavailable
+from include.quarry.feeds.ingestor import Ingestor
+from include.quarry.feeds.pace import Pace
+from include.quarry.feeds.protocol import Batch, ChangeFeed
+
+logger = logging.getLogger(__name__)
+_REST_S = 1.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a reader did since it began. `fenced` counts batches that another reader had accepted."""
+
+    changes: Counter[str] = field(default_factory=Counter)
+    batches: int = 0
+    fenced: int = 0
+
+
+class Stream:
+    """Reads one feed into the log. One thread calls `run` or `step`."""
+
+    def __init__(self, feed: ChangeFeed, ingestor: Ingestor, database: Database, pace: Pace | None = None) -> None:
+        self._feed = feed
+        self._ingestor = ingestor
+        self._database = database
+        self._pace = pace or Pace()
+        self._stopped = threading.Event()
+        self.progress = Progress()
+
+    def run(self) -> None:
+        """Read until `stop`. A source or a catalog that does not answer is waited for."""
+        while not self._stopped.is_set():
+            try:
+                self.step()
+            except Unavailable as error:
+                logger.warning("feed %s: %s; trying again", self._feed.name, error)
+                self._stopped.wait(_REST_S)
+
+    def stop(self) -> None:
+        """End `run` after the batch at hand."""
+        self._stopped.set()
+
+    def step(self) -> int:
+        """Pull once and accept what came; gives how many changes that was. Raises `Unavailable`."""
+        batches = self._feed.pull(self._offset, limit=self._pace.limit, wait_s=self._pace.wait_s)
+        for batch in batches:
+            self._accept(batch)
+        count = sum(len(batch.changes) for batch in batches)
+        self._pace.pulled(count)
+        return count
+
+    def _accept(self, batch: Batch) -> None:
+        try:
+            counts = self._ingestor.accept(self._feed.name, batch)
+        except Fenced as error:
+            self.progress.fenced += 1
+            logger.info("%s", error)
+            self._feed.rewind(batch.partition)
+            return
+        self.progress.batches += 1
+        self.progress.changes.update(counts)
+        self._feed.accepted(batch.partition, batch.ends)
+
+    def _offset(self, partition: str) -> str | None:
+        with self._database.read() as connection:
+            return load_offset(connection, self._feed.name, partition)
