@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     pinecone_url: str = Field("", description="Pinecone's control plane; empty means their own")
     pinecone_cloud: str = Field("aws", description="cloud in which Pinecone puts an index")
     pinecone_region: str = Field("us-east-1", description="region in which Pinecone puts an index")
+    redis_url: str = Field(
+        "", description="Redis of limits and caches, redis://HOST:PORT/NUMBER; empty means in process", repr=False
+    )
     store_timeout_s: float = Field(10, gt=0, le=600, description="how long a vector server may take to answer")
     docs: str = Field("environment:", description="what is ingested by default: a folder, or `environment:`")
 
@@ -66,6 +69,11 @@ class Settings(BaseSettings):
     token_audience: str = Field("", description="`aud` that tokens must name; empty means `quarry`")
     request_timeout_s: float = Field(
         120, gt=0, le=3600, description="longest that a request may take, in seconds; callers may ask for less"
+    )
+
+    plans: Path = Field(Path("include/plans.yaml"), description="what tenants may ask for, and how often")
+    limits_when_down: Literal["open", "closed"] = Field(
+        "open", description="while Redis is down: each replica counts for itself, or nothing is admitted"
     )
 
     embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field("auto", description="CUDA if any")

@@ -116,8 +116,9 @@ class Installation:
         """The settings that were set, as environment variables with absolute paths: every process sees the same."""
         values = self.settings.model_dump(mode="json", exclude_unset=True)
         variables = {f"QUARRY_{name.upper()}": str(value) for name, value in values.items()}
-        serve_config = str(_absolute(self.settings.serve_config))
-        return variables | {"QUARRY_HOME": str(self.home), "QUARRY_SERVE_CONFIG": serve_config}
+        files = {"SERVE_CONFIG": self.settings.serve_config, "PLANS": self.settings.plans}
+        absolute = {f"QUARRY_{name}": str(_absolute(path)) for name, path in files.items()}
+        return variables | absolute | {"QUARRY_HOME": str(self.home)}
 
 
 def _absolute(path: Path) -> Path:

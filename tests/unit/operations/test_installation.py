@@ -90,6 +90,7 @@ def test_processes_see_what_was_set_and_absolute_paths(tmp_path, monkeypatch):
     assert environment["QUARRY_HTTP_PORT"] == "8123"
     assert environment["QUARRY_HOME"] == str(tmp_path)
     assert environment["QUARRY_SERVE_CONFIG"] == str(REPOSITORY / "ray_apps/config/serve.local.yaml")
+    assert environment["QUARRY_PLANS"] == str(REPOSITORY / "include/plans.yaml")
 
 
 def test_the_socket_folder_is_private(installation):

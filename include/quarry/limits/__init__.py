@@ -1,0 +1,1 @@
+"""What a tenant may ask for, how often and how much, and what it used."""
