@@ -12,7 +12,7 @@ from evaluation.preparation import PreparedCorpus, open_corpus, prepare_corpus
 from evaluation.progress import progress_bar
 from evaluation.record import RunRecord
 from evaluation.run import run_suite
-from include.quarry.gateway.composition import make_token
+from include.quarry.gateway.composition import own_token
 from include.quarry.settings import Settings
 
 
@@ -77,7 +77,7 @@ async def _driver(corpus: str, options: RunOptions, settings: Settings) -> Async
                 watermark=opened.watermark,
             )
         return
-    token = make_token(settings, options.tenant, "retrieve")
+    token = own_token(settings, options.tenant, "retrieve")
     driver = HttpDriver(options.url, corpus=corpus, token=token, connections=options.connections)
     try:
         yield driver

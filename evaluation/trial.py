@@ -18,7 +18,7 @@ from evaluation.record import RunRecord
 from evaluation.run import TOP_K, make_record
 from include.quarry.catalog.versions import IndexVersion
 from include.quarry.embedding.engine import LoadEmbedder
-from include.quarry.gateway.composition import make_token
+from include.quarry.gateway.composition import own_token
 from include.quarry.settings import Settings
 
 
@@ -114,7 +114,7 @@ async def _drivers(
                 for each in opened
             ]
         return
-    token = make_token(settings, options.tenant, "retrieve", "admin")
+    token = own_token(settings, options.tenant, "retrieve", "admin")
     drivers = [
         HttpDriver(
             options.url,

@@ -1,11 +1,14 @@
 """A front door with a known secret, and the headers that open it."""
 
+import time
 from functools import cache
+from typing import Any
 
 from include.quarry.gateway.caller import SCOPES, Caller
 from include.quarry.gateway.composition import bearer
 from include.quarry.gateway.deadline import Deadline
 from include.quarry.gateway.door import Door
+from include.quarry.gateway.key_set import KeySet
 from include.quarry.gateway.minting import mint
 from include.quarry.gateway.tokens import TokenVerifier
 from include.quarry.gateway.trace import continue_trace, new_query_id
@@ -15,10 +18,18 @@ SECRET = "a secret of the tests, long enough for HS256"
 ISSUER, AUDIENCE = "https://issuer.test", "quarry-tests"
 
 
-def open_test_door(**more: float) -> Door:
-    """A door that believes what `token` makes."""
-    tokens = TokenVerifier(secret=SECRET, issuer=ISSUER, audience=AUDIENCE)
-    return Door(tokens, max_wait_s=more.get("max_wait_s", 60.0))
+def open_test_door(*, max_wait_s: float = 60.0, key_set: KeySet | None = None) -> Door:
+    """A door that believes what `token` makes, and what the keys of the set have signed."""
+    tokens = TokenVerifier(secret=SECRET, issuer=ISSUER, audience=AUDIENCE, key_set=key_set)
+    return Door(tokens, max_wait_s=max_wait_s)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """What a good token says, with changes; a claim that is None is left out."""
+    now = int(time.time())
+    times = {"iat": now, "nbf": now, "exp": now + 3600}
+    said = {"iss": ISSUER, "aud": AUDIENCE, "sub": "tester", "tenant": "red", "scope": " ".join(SCOPES), **times}
+    return {name: value for name, value in (said | changes).items() if value is not None}
 
 
 @cache

@@ -65,8 +65,16 @@ class Settings(BaseSettings):
         "", description="URL that is told when a task has failed for good; may be empty", repr=False
     )
 
-    token_issuer: str = Field("", description="`iss` that tokens must name; empty means `quarry`")
-    token_audience: str = Field("", description="`aud` that tokens must name; empty means `quarry`")
+    mode: Literal["development", "production"] = Field(
+        "development", description="whether tokens may be signed with a secret that this installation made up"
+    )
+    token_secret: str = Field(
+        "", description="secret of HS256 tokens, 32 bytes or more; empty means made up in development", repr=False
+    )
+    token_jwks: str = Field("", description="key set of RS256 and ES256 tokens, a URL or a file; may be empty")
+    token_issuer: str = Field("", description="`iss` that tokens must name; empty means `quarry` in development")
+    token_audience: str = Field("", description="`aud` that tokens must name; empty means `quarry` in development")
+    token: str = Field("", description="token that our own clients show; empty means they sign one", repr=False)
     request_timeout_s: float = Field(
         120, gt=0, le=3600, description="longest that a request may take, in seconds; callers may ask for less"
     )

@@ -5,6 +5,7 @@ from typing import cast
 from pydantic import BaseModel
 from ray.serve import Application
 
+from include.quarry.gateway.composition import open_door
 from include.quarry.settings import load_settings
 from ray_apps.gateway.deployment import GatewayDeployment
 from ray_apps.generation.deployment import GenerationDeployment
@@ -16,8 +17,9 @@ class GatewayApp(BaseModel):
 
 
 def build_app(_arguments: GatewayApp) -> Application:
-    """Called by Serve with the `args` of its config."""
+    """Called by Serve with the `args` of its config. Raises `Misconfigured` for a front door that is not safe."""
     settings = load_settings()
+    open_door(settings)  # a door that would let strangers in stops the start, here and not in every replica
     indexing = IndexingDeployment.bind(settings)  # type: ignore[attr-defined]
     generation = GenerationDeployment.bind(settings)  # type: ignore[attr-defined]
     return cast(Application, GatewayDeployment.bind(settings, indexing, generation))  # type: ignore[attr-defined]

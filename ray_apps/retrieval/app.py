@@ -5,6 +5,7 @@ from typing import cast
 from pydantic import BaseModel, Field
 from ray.serve import Application
 
+from include.quarry.gateway.composition import open_door
 from include.quarry.settings import load_settings
 from ray_apps.retrieval.deployment import RetrievalDeployment
 from ray_apps.retrieval.shards import ShardsDeployment
@@ -17,8 +18,9 @@ class RetrievalApp(BaseModel):
 
 
 def build_app(arguments: RetrievalApp) -> Application:
-    """Called by Serve with the `args` of its config."""
+    """Called by Serve with the `args` of its config. Raises `Misconfigured` for a front door that is not safe."""
     settings, count = load_settings(), arguments.shard_groups
+    open_door(settings)  # a door that would let strangers in stops the start, here and not in every replica
     groups = [
         ShardsDeployment.options(name=f"Shards-{group}").bind(settings, group, count)  # type: ignore[attr-defined]
         for group in range(count)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from include.quarry.catalog.database import Database
 from include.quarry.errors import NotFound, Unavailable
-from include.quarry.gateway.composition import make_token
+from include.quarry.gateway.composition import own_token
 from include.quarry.operations import demo_catalog
 from include.quarry.operations.airflow_api import FINAL_STATES, AirflowApi, DagRun, read_password
 from include.quarry.operations.demo_answers import DEFAULT_QUESTIONS, ask, print_answer, questions_about
@@ -129,7 +129,7 @@ def judge(show: Demo) -> None:
 
 def answer(show: Demo, questions: list[str]) -> None:
     """Ask over HTTP, and print answers with citations."""
-    token = make_token(show.installation.settings, "default", "answer")
+    token = own_token(show.installation.settings, "default", "answer")
     for question in questions[:3]:
         with phase(f"ask: {question}"):
             answered = ask(show.installation.settings.http_url, question, token)

@@ -6,8 +6,8 @@ import httpx
 import psutil
 from rich.table import Table
 
-from include.quarry.errors import Unavailable
-from include.quarry.gateway.composition import bearer, make_token
+from include.quarry.errors import Misconfigured, Unavailable
+from include.quarry.gateway.composition import bearer, own_token
 from include.quarry.operations import supervision
 from include.quarry.operations.health import is_healthy
 from include.quarry.operations.installation import Installation
@@ -44,9 +44,9 @@ def corpus_report(installation: Installation) -> list[str]:
     """What the HTTP API says about the corpus: versions, lag and quarantine, a line each."""
     url = f"{installation.settings.http_url}/v1/status"
     try:
-        shown = bearer(make_token(installation.settings, "default", "retrieve"))
+        shown = bearer(own_token(installation.settings, "default", "retrieve"))
         document: dict[str, Any] = httpx.get(url, headers=shown, timeout=10, trust_env=False).raise_for_status().json()
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, ValueError, Misconfigured) as error:
         return [f"the HTTP API does not answer at {url}: {error}"]
     versions, quarantine = document.pop("versions", []), document.pop("quarantine", [])
     lines = ["   ".join(f"{name} {value}" for name, value in document.items())]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from include.quarry.catalog.database import migrate
 from include.quarry.errors import Misconfigured, Unavailable
+from include.quarry.gateway.composition import open_door
 from include.quarry.operations.health import is_healthy, wait_until
 from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.operations.ports import ports_of, require_free
@@ -43,12 +44,13 @@ def up(installation: Installation) -> None:
 
 
 def _require_clean(installation: Installation) -> None:
-    """Nothing of an earlier life may run, every port must be free, and what Serve shall run must be readable."""
+    """Nothing of an earlier life may run, every port must be free, and what shall run must be readable and safe."""
     settings = installation.settings
     if left := processes_of(installation):
         listed = "\n".join(f"  {describe(process)}" for process in left)
         raise Unavailable(f"processes of an earlier start still run:\n{listed}\n`make down` ends them.")
     require_free(ports_of(settings), settings.host)
+    open_door(settings)  # raises when it would let strangers in
     serve_document(REPOSITORY / settings.serve_config, settings.host, settings.http_port)
 
 

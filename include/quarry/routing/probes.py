@@ -26,11 +26,17 @@ class Probe(NamedTuple):
     query: str
 
 
-def sample_probes(connection: sa.Connection, corpus: str, count: int, seed: int) -> list[Probe]:
-    """Up to `count` queries, others for each seed. Chunk ids are hashes, so those after a random one are a sample."""
+def sample_probes(
+    connection: sa.Connection, corpus: str, count: int, seed: int, tenant: str | None = None
+) -> list[Probe]:
+    """Up to `count` queries, others for each seed. Chunk ids are hashes, so those after a random one are a sample.
+
+    With `tenant`, only of its documents.
+    """
     draw = random.Random(seed)  # noqa: S311 - nothing depends on it being unforeseeable
     c = chunks.c
-    rows_of = sa.select(c.tenant, c.text).where(c.corpus == corpus).order_by(c.chunk_id).limit(count)
+    of_tenant = [] if tenant is None else [c.tenant == tenant]
+    rows_of = sa.select(c.tenant, c.text).where(c.corpus == corpus, *of_tenant).order_by(c.chunk_id).limit(count)
     first = f"{draw.getrandbits(4 * _ID_HEX_DIGITS):0{_ID_HEX_DIGITS}x}"
     rows = connection.execute(rows_of.where(c.chunk_id >= first)).all()
     rows = [*rows, *connection.execute(rows_of.where(c.chunk_id < first).limit(count - len(rows)))]

@@ -14,7 +14,7 @@ from include.quarry.catalog.observations import read_observations
 from include.quarry.catalog.routes import find_route, put_in_canary, put_in_shadow
 from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.errors import Refused, Unavailable
-from include.quarry.gateway.composition import make_token
+from include.quarry.gateway.composition import only_tenant, own_token
 from include.quarry.routing.probes import ask, sample_probes
 from include.quarry.routing.promotion import hold, refuse
 from include.quarry.routing.trial import Limits, Trial, judge_trial
@@ -64,7 +64,7 @@ def hold_version(version_id: str, settings: Settings) -> bool:
     database = Database(settings.catalog_url)
     with database.read() as connection:
         corpus = find_version(connection, version_id).corpus
-        probes = sample_probes(connection, corpus, _IN_A_ROW, seed=0)
+        probes = sample_probes(connection, corpus, _IN_A_ROW, 0, only_tenant(settings))
     database.close()
     token_of = _tokens(settings, "retrieve", "admin")
     deadline, pause = time.monotonic() + settings.trial_patience_s, threading.Event()
@@ -82,10 +82,10 @@ def hold_version(version_id: str, settings: Settings) -> bool:
 def _observe(database: Database, version: IndexVersion, settings: Settings, limits: Limits) -> Trial:
     began, deadline = datetime.now(UTC), time.monotonic() + settings.trial_patience_s
     trial = judge_trial(_seen(database, version, began), limits)
-    pause, token_of = threading.Event(), _tokens(settings, "retrieve")
+    pause, only, token_of = threading.Event(), only_tenant(settings), _tokens(settings, "retrieve")
     for seed in _turns(deadline):
         with database.read() as connection:
-            probes = sample_probes(connection, version.corpus, _PROBES, seed)
+            probes = sample_probes(connection, version.corpus, _PROBES, seed, only)
         with suppress(Unavailable):  # said by the outcome: too little was seen
             for _ in ask(settings.http_url, version.corpus, probes, token_of):
                 pass
@@ -99,7 +99,7 @@ def _observe(database: Database, version: IndexVersion, settings: Settings, limi
 
 def _tokens(settings: Settings, *scopes: str) -> Callable[[str], str]:
     """A token for each tenant that probes ask as, made once."""
-    return cache(lambda tenant: make_token(settings, tenant, *scopes))
+    return cache(lambda tenant: own_token(settings, tenant, *scopes))
 
 
 def _turns(deadline: float) -> Iterator[int]:

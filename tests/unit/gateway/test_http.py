@@ -91,7 +91,7 @@ def client(platform: Platform) -> httpx.AsyncClient:
     return client_of(platform)
 
 
-def client_of(platform: Platform, **door_options: float) -> httpx.AsyncClient:
+def client_of(platform: Platform, **door_options: Any) -> httpx.AsyncClient:
     door = open_test_door(**door_options)
     routers = (
         document_routes(platform, door),
