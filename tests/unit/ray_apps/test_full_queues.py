@@ -11,6 +11,7 @@ import yaml
 from ray.serve.exceptions import BackPressureError
 from ray.serve.schema import ServeDeploySchema
 
+from include.quarry.catalog.database import Database
 from include.quarry.gateway.composition import bearer, make_token
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage
 from include.quarry.retrieval.retriever import Retrieval
@@ -50,6 +51,7 @@ class FullGenerator:
 def gateway(tmp_path: Path) -> Any:
     made = object.__new__(GatewayDeployment.func_or_class.__bases__[0])  # without the wrapping of `serve.ingress`
     made._settings = Settings(home=tmp_path, _env_file=None)
+    made._database = Database(made._settings.catalog_url)
     made._indexing, made._retrieval, made._generation = Handle(), Handle(), FullGenerator()
     return made
 
