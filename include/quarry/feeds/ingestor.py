@@ -114,12 +114,12 @@ class Ingestor:
                     return _garbled(change, error)
         raise AssertionError("the last attempt returns")
 
-    def _cut(self, change: "Deleted | Garbled | _Read", specs: Chunkers) -> "Deleted | Garbled | PreparedDocument":
+    def _cut(self, change: "Deleted | Garbled | _Read", specs: Chunkers) -> "Deleted | Garbled | _Cut":
         if not isinstance(change, _Read):
             return change
         raw = change.upserted.raw
         try:
-            return self._prepare(raw, change.blocks, specs[raw.key.corpus])
+            return _Cut(self._prepare(raw, change.blocks, specs[raw.key.corpus]), change.upserted.replaces)
         except InvalidInput as error:
             return _garbled(change.upserted, error)
 
@@ -146,6 +146,14 @@ class _Read:
     blocks: list[Block]
 
 
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """An upsert ready to be accepted, and the document that it takes the place of."""
+
+    document: PreparedDocument
+    replaces: DocumentKey | None
+
+
 def _garbled(change: Upserted, error: Exception) -> Garbled:
     raw = change.raw
     return Garbled(raw.key, raw.uri, f"{type(error).__name__}: {error}", raw.content)
@@ -156,13 +164,16 @@ def _chunkers(connection: sa.Connection, batch: Iterable[Change]) -> Chunkers:
     return {corpus: chunkers_of(connection, corpus) for corpus in sorted(corpora)}
 
 
-def _apply(connection: sa.Connection, feed: str, change: Deleted | Garbled | PreparedDocument) -> str:
+def _apply(connection: sa.Connection, feed: str, change: Deleted | Garbled | _Cut) -> str:
     match change:
-        case PreparedDocument():
-            return "changed" if accept_upsert(connection, change, feed).changed else "unchanged"
+        case _Cut(document, replaces):
+            accepted = accept_upsert(connection, document, feed)
+            if replaces is not None and replaces != document.raw.key:
+                accept_delete(connection, replaces, feed)
+            return "changed" if accepted.changed else "unchanged"
         case Deleted(key):
-            accepted = accept_delete(connection, key, feed)
-            return "changed" if accepted is not None and accepted.changed else "unchanged"
+            gone = accept_delete(connection, key, feed)
+            return "changed" if gone is not None and gone.changed else "unchanged"
         case Garbled(key, uri, reason):
             set_aside(connection, key, uri, feed, reason)
             return "quarantined"

@@ -40,10 +40,14 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Upserted:
-    """A document is new or changed. `at` is when the source says so, if it does."""
+    """A document is new or changed. `at` is when the source says so, if it does.
+
+    `replaces` is who the document was before it was moved: that one goes in the same transaction.
+    """
 
     raw: RawDocument
     at: datetime | None = None
+    replaces: DocumentKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
