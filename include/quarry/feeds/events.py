@@ -68,7 +68,7 @@ def _words(error: ValidationError) -> tuple[bool, str]:
     """Whether the problem lies in the whole rather than in a field, and what it is."""
     if error.validator == "oneOf":
         return True, "an upsert has either text, or content with its content_type"
-    if error.validator is None:
+    if error.schema is False:
         return True, "a delete has no text, content or replaces"
     where = "/".join(str(part) for part in error.absolute_path) or "the event"
     return False, f"{where}: {error.message[:_SHOWN_CHARS]}"

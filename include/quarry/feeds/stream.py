@@ -54,6 +54,10 @@ class Stream:
         """End `run` after the batch at hand."""
         self._stopped.set()
 
+    def close(self) -> None:
+        """Leave the source; the offsets stay in the catalog."""
+        self._feed.close()
+
     def step(self) -> int:
         """Pull once and accept what came; gives how many changes that was. Raises `Unavailable`."""
         batches = self._feed.pull(self._offset, limit=self._pace.limit, wait_s=self._pace.wait_s)

@@ -1,0 +1,172 @@
+"""The Kafka feed: a topic's partitions, read by a consumer group whose offsets nobody but the catalog keeps.
+
+The broker hands out partitions and the catalog says where each goes on; offsets are committed to the broker too, after
+the fact, for tools that show lag. Of two readers that believe to hold one partition, the catalog accepts one.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
+from include.quarry.feeds.debezium import read_envelope, read_key
+from include.quarry.feeds.events import read_event, read_tombstone
+from include.quarry.feeds.protocol import Batch, Change, Garbled, OffsetOf
+from include.quarry.feeds.rows import RowMapping
+from include.quarry.records import DocumentKey
+
+Format = Literal["event", "debezium"]
+Read = Callable[[Message], Change | None]
+_GARBLED_TENANT = "default"
+_CONNECT_S = 10.0
+_PREFETCHED_KIB = 32 * 1024  # more than one message of the greatest size, and all that waits in memory here
+
+
+class KafkaFeed:
+    """See `ChangeFeed`. `options` are librdkafka's own, for TLS and SASL and what else a broker asks for."""
+
+    def __init__(
+        self,
+        servers: str,
+        topic: str,
+        *,
+        group: str,
+        corpus: str,
+        format: Format = "event",
+        mapping: RowMapping | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        """Raises `Misconfigured` for options that librdkafka refuses, and for envelopes without a mapping."""
+        self._topic = topic
+        self._corpus = corpus
+        self._name = f"kafka:{group}:{topic}"
+        self._read = _reader(format, corpus, mapping)
+        self._at: dict[int, str | None] = {}  # offsets as the catalog holds them, of the partitions held here
+        self._again: set[int] = set()
+        self._offset_of: OffsetOf = lambda _partition: None
+        self._failure: KafkaError | None = None
+        settings = {
+            "client.id": "quarry",
+            "session.timeout.ms": 10_000,
+            "queued.max.messages.kbytes": _PREFETCHED_KIB,
+            "fetch.message.max.bytes": _PREFETCHED_KIB * 1024,
+            **(options or {}),
+            "bootstrap.servers": servers,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",  # changes that a topic has dropped unread must not go unnoticed
+            "error_cb": self._failed,
+        }
+        try:
+            self._consumer = Consumer(settings)
+        except KafkaException as error:
+            raise Misconfigured(f"the Kafka feed of topic {topic!r} cannot be opened: {error.args[0]}") from error
+        self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def pull(self, offset_of: OffsetOf, *, limit: int, wait_s: float) -> list[Batch]:
+        self._offset_of, self._failure = offset_of, None
+        for partition in sorted(self._again & self._at.keys()):
+            self._at[partition] = offset_of(self._partition_name(partition))
+            self._consumer.seek(self._place(partition))
+        self._again.clear()
+        first = self._consumer.poll(wait_s)
+        if first is None:
+            if self._failure is not None:
+                raise Unavailable(f"the Kafka brokers do not answer: {self._failure.str()}")
+            return []
+        messages = [first, *(self._consumer.consume(limit - 1, timeout=0) if limit > 1 else ())]
+        held: dict[int, list[Message]] = {}
+        for message in messages:
+            self._check(message)
+            partition = message.partition()
+            if message.error() is None and partition is not None and partition in self._at:
+                held.setdefault(partition, []).append(message)
+        return [self._batch(partition, of_it) for partition, of_it in held.items()]
+
+    def accepted(self, partition: str, offset: str) -> None:
+        place = TopicPartition(self._topic, int(partition.rpartition("/")[2]), int(offset))
+        self._consumer.commit(offsets=[place], asynchronous=True)
+
+    def rewind(self, partition: str) -> None:
+        self._again.add(int(partition.rpartition("/")[2]))
+
+    def lag(self) -> dict[str, int]:
+        found = {}
+        for partition, at in self._at.items():
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
+            found[self._partition_name(partition)] = max(0, high - max(int(at or 0), low))
+        return found
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _batch(self, partition: int, messages: list[Message]) -> Batch:
+        begins, ends = self._at[partition], str((messages[-1].offset() or 0) + 1)
+        self._at[partition] = ends
+        changes = [change for message in messages if (change := self._change(message)) is not None]
+        return Batch(self._partition_name(partition), begins, changes, ends)
+
+    def _change(self, message: Message) -> Change | None:
+        try:
+            return self._read(message)
+        except InvalidInput as error:
+            place = f"{self._topic}/{message.partition()}/{message.offset()}"
+            key = DocumentKey(self._corpus, _GARBLED_TENANT, place)
+            return Garbled(key, f"kafka://{place}", f"{error.title}: {error}", message.value() or b"")
+
+    def _check(self, message: Message) -> None:
+        error = message.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            return
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            raise Misconfigured(
+                f"topic {self._topic!r} has dropped changes of partition {message.partition()} after those that "
+                f"the catalog has ({self._at}): its retention is shorter than this feed was away. Send all "
+                "documents again, then let the feed begin anew with `python -m include.quarry feeds reset`"
+            )
+        raise Unavailable(f"topic {self._topic!r}: {error.str()}")
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for place in partitions:
+            self._at[place.partition] = self._offset_of(self._partition_name(place.partition))
+        consumer.assign([self._place(partition) for partition in self._at])
+
+    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for place in partitions:
+            self._at.pop(place.partition, None)
+
+    def _place(self, partition: int) -> TopicPartition:
+        at = self._at[partition]
+        return TopicPartition(self._topic, partition, OFFSET_BEGINNING if at is None else int(at))
+
+    def _partition_name(self, partition: int) -> str:
+        return f"{self._topic}/{partition}"
+
+    def _failed(self, error: KafkaError) -> None:
+        """Told of what is wrong with the connection, while a poll runs."""
+        self._failure = error
+
+
+def _reader(format: Format, corpus: str, mapping: RowMapping | None) -> Read:
+    if format == "debezium":
+        if mapping is None:
+            raise Misconfigured("a feed of Debezium's envelopes needs a mapping of columns; see include/feeds")
+        rows = mapping
+
+        def read_row(message: Message) -> Change | None:
+            value = message.value()
+            return read_key(message.key(), rows) if value is None else read_envelope(value, rows)
+
+        return read_row
+
+    def read(message: Message) -> Change | None:
+        value = message.value()
+        return read_tombstone(message.key(), corpus) if value is None else read_event(value, corpus)
+
+    return read
