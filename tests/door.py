@@ -4,6 +4,7 @@ import time
 from functools import cache
 from typing import Any
 
+from include.quarry.audit.ledger import Ledger
 from include.quarry.gateway.caller import SCOPES, Caller
 from include.quarry.gateway.composition import bearer
 from include.quarry.gateway.deadline import Deadline
@@ -18,10 +19,10 @@ SECRET = "a secret of the tests, long enough for HS256"
 ISSUER, AUDIENCE = "https://issuer.test", "quarry-tests"
 
 
-def open_test_door(*, max_wait_s: float = 60.0, key_set: KeySet | None = None) -> Door:
+def open_test_door(*, max_wait_s: float = 60.0, key_set: KeySet | None = None, ledger: Ledger | None = None) -> Door:
     """A door that believes what `token` makes, and what the keys of the set have signed."""
     tokens = TokenVerifier(secret=SECRET, issuer=ISSUER, audience=AUDIENCE, key_set=key_set)
-    return Door(tokens, max_wait_s=max_wait_s)
+    return Door(tokens, max_wait_s=max_wait_s, ledger=ledger)
 
 
 def claims(**changes: Any) -> dict[str, Any]:

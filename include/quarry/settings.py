@@ -83,6 +83,22 @@ class Settings(BaseSettings):
     limits_when_down: Literal["open", "closed"] = Field(
         "open", description="while Redis is down: each replica counts for itself, or nothing is admitted"
     )
+    audit_required: bool = Field(True, description="whether an answer stays back whose audit record cannot be kept")
+    audit_sync: bool = Field(
+        False, description="whether a record is on the disk before its answer leaves, against power cuts; slow"
+    )
+    audit_ship_interval_s: float = Field(
+        0.5, gt=0, le=60, description="how often records go from the journals into the catalog, in seconds"
+    )
+    audit_retention_s: float = Field(
+        31_536_000, ge=0, description="how long audit records are kept, in seconds; 0 means for ever"
+    )
+    query_log_share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the queries that are kept with text, hits and answer for feedback, 0 to 1",
+    )
 
     embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field("auto", description="CUDA if any")
     embedding_dtype: Dtype = Field("bf16", description="precision where an index spec names none")

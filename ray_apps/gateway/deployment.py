@@ -11,6 +11,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
+from include.quarry.audit.opening import open_ledger
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import Accepted
 from include.quarry.errors import NotFound, Unavailable
@@ -47,11 +48,12 @@ class GatewayDeployment:
         self._database = Database(settings.catalog_url)
         self._indexing = indexing
         self._generation = generation.options(stream=True)
+        self._door = open_door(settings, open_ledger(settings, "gateway"))
         self._retrieval = serve.get_deployment_handle("Retrieval", app_name="retrieval")
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP side, built in the replica. /v1/retrieve is here for the OpenAPI page; its own prefix wins."""
-        door = open_door(self._settings)
+        door = self._door
         routers = (
             document_routes(self, door),
             retrieval_routes(self.retrieve, door),
@@ -115,6 +117,11 @@ class GatewayDeployment:
                 return (await client.get(address)).raise_for_status().text
         except httpx.HTTPError as error:
             raise Unavailable(f"Ray's metrics agent does not answer at {address}: {error}") from error
+
+    async def check_health(self) -> None:
+        """Asked by Serve; a replica whose records are not shipped is replaced."""
+        if not self._door.is_alive():
+            raise RuntimeError("the audit's thread has ended")
 
     async def ready(self) -> None:
         """Raise `Unavailable` unless the parts behind this one answer."""

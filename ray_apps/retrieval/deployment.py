@@ -13,6 +13,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
+from include.quarry.audit.opening import open_ledger
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import IndexVersion
 from include.quarry.embedding.engine import embedders
@@ -47,6 +48,7 @@ class RetrievalDeployment:
         database = Database(settings.catalog_url)
         lake = VectorLake(database, settings.lake_uri)
         self._comparisons = Comparisons(database)
+        self._door = open_door(settings, open_ledger(settings, "retrieval"))
         self._indexes = ResidentIndexes(
             database,
             lake,
@@ -78,12 +80,13 @@ class RetrievalDeployment:
 
     async def check_health(self) -> None:
         """Asked by Serve; a replica that no longer follows the log, or says how far it is, is replaced."""
-        if not (self._follower.is_alive() and self._writer.is_alive() and self._metrics.is_alive()):
+        threads = (self._follower, self._writer, self._metrics, self._door)
+        if not all(thread.is_alive() for thread in threads):
             raise RuntimeError("a background thread has ended")
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP side, built in the replica."""
-        door, max_bytes = open_door(self._settings), self._settings.max_document_bytes
+        door, max_bytes = self._door, self._settings.max_document_bytes
         return build_http_app([retrieval_routes(self.retrieve, door)], door, max_document_bytes=max_bytes)
 
     def _opens(self, database: Database, lake: VectorLake, groups: Sequence[DeploymentHandle[Any]]) -> OpenVersion:

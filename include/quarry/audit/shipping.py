@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Event
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -35,19 +34,13 @@ class Shipper:
         self._own = Segments(journal.folder, journal.writer)
         self._position = Position()
         self._adopt_at_s = 0.0
-        self._stopped = Event()
 
-    def run(self, interval_s: float) -> None:
-        """Ship whatever is written, until `stop`. What fails is tried again; the journal keeps it."""
-        while not self._stopped.wait(interval_s):
-            try:
-                self.step()
-            except (QuarryError, SQLAlchemyError, OSError):  # a bug ends the thread, and the health check sees it
-                logger.exception("audit entries could not be shipped; trying again")
-
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopped.set()
+    def try_step(self) -> None:
+        """`step`, as often as one likes: what fails is logged, and the journal keeps it for the next time."""
+        try:
+            self.step()
+        except (QuarryError, SQLAlchemyError, OSError):
+            logger.exception("audit entries could not be shipped; they wait in %s", self._journal.folder)
 
     def step(self) -> int:
         """Ship what there is; gives how many entries that was."""

@@ -11,6 +11,7 @@ from include.quarry.gateway.door import Door
 from include.quarry.gateway.entrance import Entrance
 from include.quarry.gateway.problems import install_problem_handlers
 from include.quarry.gateway.schema import Problem
+from include.quarry.gateway.witness import Witness
 
 _BASE64_GROWTH = 4 / 3
 _ENVELOPE_BYTES = 64 * 1024
@@ -23,6 +24,8 @@ def build_http_app(routers: Sequence[APIRouter], door: Door, *, max_document_byt
     install_problem_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=int(max_document_bytes * _BASE64_GROWTH) + _ENVELOPE_BYTES)
     app.add_middleware(Entrance, door=door)
+    if door.ledger is not None:
+        app.add_middleware(Witness, ledger=door.ledger)
     for router in routers:
         app.include_router(router, responses=_PROBLEMS)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 
+from include.quarry.errors import QuarryError
 from include.quarry.gateway.deadline import until
 from include.quarry.gateway.retrieval_routes import RetrieveFrom
 from include.quarry.gateway.schema import Answered, Ask, Cited, Said
@@ -33,6 +34,7 @@ class Asking:
         scope = Scope(visit.caller.tenant, body.filters)
         async with visit.deadline.holds():
             found = await self._retrieve(body.corpus, body.question, body.top_k, scope, visit)
+        visit.notes.found("answer", body.corpus, body.question, found)
         return self._events(body, found, visit, started)
 
     async def whole(self, body: Ask, visit: Visit) -> Answered:
@@ -50,7 +52,11 @@ class Asking:
                 if isinstance(event, VerifiedSentence):
                     yield _said(event, found)
                 else:
+                    visit.notes.answered(event)
                     yield _answered(event, found, visit, started)
+        except QuarryError as error:
+            visit.notes.note(outcome=f"failed: {error.title}")
+            raise
         finally:  # whoever leaves early ends the generation now, not when the collector comes by
             if isinstance(events, AsyncGenerator):
                 await events.aclose()

@@ -2,6 +2,7 @@
 
 import jwt
 
+from include.quarry.audit.ledger import Ledger
 from include.quarry.errors import Misconfigured
 from include.quarry.gateway.caller import DEFAULT_PLAN
 from include.quarry.gateway.door import Door
@@ -19,8 +20,8 @@ _MIN_SECRET_BYTES = 32  # as many as HS256's digest has, RFC 7518, section 3.2
 _MIN_DIFFERENT_BYTES = 10
 
 
-def open_door(settings: Settings) -> Door:
-    """The one door of an installation; both deployments that serve HTTP make it here.
+def open_door(settings: Settings, ledger: Ledger | None = None) -> Door:
+    """The one door of an installation; both deployments that serve HTTP make it here, each with its ledger.
 
     Raises `Misconfigured` for a setting that would let strangers in, in production for a missing one too.
     """
@@ -34,7 +35,7 @@ def open_door(settings: Settings) -> Door:
         secret=secret,
         key_set=KeySet(jwks) if jwks else None,
     )
-    return Door(tokens, max_wait_s=settings.request_timeout_s)
+    return Door(tokens, max_wait_s=settings.request_timeout_s, ledger=ledger)
 
 
 def make_token(

@@ -48,21 +48,25 @@ def document_routes(documents: Documents, door: Door) -> APIRouter:
             title=body.title,
             metadata=body.metadata,
         )
-        return _accepted(await documents.put(raw))
+        return _accepted(await documents.put(raw), key, visit)
 
     @router.get("/{doc_id:path}", summary="The document as it was accepted last")
     async def get_document(doc_id: str, visit: Annotated[Visit, reads], corpus: Corpus = "main") -> Document:
+        visit.notes.note(corpus=corpus)
         found = await documents.get(document_key(corpus, visit.caller.tenant, doc_id))
         if found is None:
             raise _no_document(doc_id, corpus)
+        visit.notes.note(documents=[found["doc_id"]])
         return Document(**found)
 
     @router.delete("/{doc_id:path}", status_code=202, summary="Delete a document")
     async def delete_document(doc_id: str, visit: Annotated[Visit, writes], corpus: Corpus = "main") -> AcceptedChange:
-        accepted = await documents.delete(document_key(corpus, visit.caller.tenant, doc_id))
+        visit.notes.note(corpus=corpus)
+        key = document_key(corpus, visit.caller.tenant, doc_id)
+        accepted = await documents.delete(key)
         if accepted is None:
             raise _no_document(doc_id, corpus)
-        return _accepted(accepted)
+        return _accepted(accepted, key, visit)
 
     return router
 
@@ -79,7 +83,8 @@ def _content(body: PutDocument) -> bytes:
         raise InvalidInput(f"content is not base64 ({error}); encode the bytes of the document with base64") from error
 
 
-def _accepted(accepted: Accepted) -> AcceptedChange:
+def _accepted(accepted: Accepted, key: DocumentKey, visit: Visit) -> AcceptedChange:
+    visit.notes.note(corpus=key.corpus, seq=accepted.seq, doc_version=accepted.doc_version, changed=accepted.changed)
     return AcceptedChange(seq=accepted.seq, doc_version=accepted.doc_version, changed=accepted.changed)
 
 

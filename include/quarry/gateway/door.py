@@ -1,4 +1,4 @@
-"""The front door: who may come in, and what everything behind it is told about them."""
+"""The front door: who may come in, what everything behind it is told about them, and what is kept of it."""
 
 from collections.abc import Iterable
 
@@ -6,6 +6,7 @@ from fastapi import Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
+from include.quarry.audit.ledger import Ledger
 from include.quarry.errors import InvalidInput, Unauthenticated
 from include.quarry.gateway.deadline import Deadline
 from include.quarry.gateway.tokens import TokenVerifier
@@ -21,14 +22,22 @@ Headers = Iterable[tuple[bytes, bytes]]
 class Door:
     """Made once per application. Every path but the public ones needs a token; routes say which scope besides."""
 
-    def __init__(self, tokens: TokenVerifier, *, max_wait_s: float) -> None:
-        """`max_wait_s` is the longest that a caller may wait, and what those get who do not say."""
+    def __init__(self, tokens: TokenVerifier, *, max_wait_s: float, ledger: Ledger | None = None) -> None:
+        """`max_wait_s` is the longest that a caller may wait, and what those get who do not say.
+
+        `ledger` is where the record of every visit is kept.
+        """
+        self.ledger = ledger
         self._tokens = tokens
         self._max_wait_s = max_wait_s
 
     def admits(self, scope: str) -> "Admission":
         """A dependency of a route: gives the `Visit` of a caller whose token has the scope; raises `Forbidden`."""
         return Admission(scope)
+
+    def is_alive(self) -> bool:
+        """Whether what is kept of visits is on its way to the catalog."""
+        return self.ledger is None or self.ledger.is_alive()
 
     async def receive(self, headers: Headers) -> Visit:
         """The visit of a request with these headers. Raises `Unauthenticated`, or `InvalidInput` for a bad time."""

@@ -42,6 +42,7 @@ def feedback_routes(opinions: Opinions, door: Door) -> APIRouter:
     @router.post("/v1/feedback", summary="Rate an answer or one of its passages")
     async def post_feedback(body: Feedback, visit: Annotated[Visit, rates]) -> Kept:
         caller = visit.caller
+        visit.notes.note(about=body.query_id, rating=body.rating)
         rating = Rating(body.rating, body.chunk_id, body.comment)
         await asyncio.to_thread(opinions.rate, body.query_id, caller.tenant, caller.subject, rating)
         return Kept(query_id=body.query_id, rating=body.rating, chunk_id=body.chunk_id)

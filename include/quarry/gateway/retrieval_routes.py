@@ -35,6 +35,7 @@ def retrieval_routes(retrieve: RetrieveFrom, door: Door) -> APIRouter:
         scope = Scope(visit.caller.tenant, body.filters)
         async with visit.deadline.holds():
             found = await retrieve(body.corpus, body.query, body.top_k, scope, visit, index_version=body.index_version)
+        visit.notes.found("retrieve", body.corpus, body.query, found)
         return Response(_encode(found, visit.query_id), media_type="application/json")
 
     return router

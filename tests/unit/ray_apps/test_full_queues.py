@@ -12,11 +12,11 @@ from ray.serve.exceptions import BackPressureError
 from ray.serve.schema import ServeDeploySchema
 
 from include.quarry.catalog.database import Database
-from include.quarry.gateway.composition import bearer, make_token
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.settings import Settings
 from ray_apps.gateway.deployment import GatewayDeployment
+from tests.door import open_test_door, showing
 
 CONFIGS = Path(__file__).parents[3] / "ray_apps" / "config"
 CHUNK = Chunk("c1", DocumentKey("main", "red", "a"), 1, 0, "file:///a", "A", Passage("Text.", "", 0, 5, 1), {})
@@ -50,16 +50,15 @@ class FullGenerator:
 @pytest.fixture
 def gateway(tmp_path: Path) -> Any:
     made = object.__new__(GatewayDeployment.func_or_class.__bases__[0])  # without the wrapping of `serve.ingress`
-    made._settings = Settings(home=tmp_path, _env_file=None)
+    made._settings, made._door = Settings(home=tmp_path, _env_file=None), open_test_door()
     made._database = Database(made._settings.catalog_url)
     made._indexing, made._retrieval, made._generation = Handle(), Handle(), FullGenerator()
     return made
 
 
 def client_of(gateway: Any) -> httpx.AsyncClient:
-    shown = bearer(make_token(gateway._settings, "default", "retrieve", "answer", "write"))
     transport = httpx.ASGITransport(gateway.__serve_build_asgi_app__(), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://quarry", headers=shown)
+    return httpx.AsyncClient(transport=transport, base_url="http://quarry", headers=showing())
 
 
 def assert_come_back(response: httpx.Response) -> None:

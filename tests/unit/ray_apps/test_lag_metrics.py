@@ -11,6 +11,7 @@ from include.quarry.routing.status import Lag
 from ray_apps.retrieval import lag_metrics
 from ray_apps.retrieval.deployment import RetrievalDeployment
 from ray_apps.retrieval.lag_metrics import LagMetrics
+from tests.door import open_test_door
 
 _PATIENCE_S = 10.0
 
@@ -57,7 +58,7 @@ def gauges(monkeypatch: pytest.MonkeyPatch) -> Gauges:
 async def check_health(follower: object, metrics: object) -> None:
     """What Serve asks a replica that has these threads."""
     await RetrievalDeployment.func_or_class.check_health(
-        SimpleNamespace(_follower=follower, _metrics=metrics, _writer=Thread(alive=True))
+        SimpleNamespace(_follower=follower, _metrics=metrics, _writer=Thread(alive=True), _door=open_test_door())
     )
 
 

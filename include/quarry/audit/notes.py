@@ -1,0 +1,72 @@
+"""What becomes known of a request on its way: the facts for the audit, and the content for the query log.
+
+Routes note; whoever keeps the record turns the notes into it just before the response leaves.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from include.quarry.generation.answers import Answer
+from include.quarry.retrieval.retriever import Retrieval
+
+
+class Notes:
+    """The notes of one request. They stay in the process that answers it: sent to another, they arrive empty."""
+
+    __slots__ = ("_answer", "_asked", "_facts", "_found")
+
+    def __init__(self) -> None:
+        self._facts: dict[str, Any] = {}
+        self._asked: tuple[str, str] | None = None
+        self._found: Retrieval | None = None
+        self._answer: Answer | None = None
+
+    def __reduce__(self) -> tuple[type["Notes"], tuple[()]]:
+        return Notes, ()
+
+    def note(self, **facts: object) -> None:
+        """Facts for the audit; never a text of a query, a passage or an answer."""
+        self._facts |= facts
+
+    def found(self, kind: str, corpus: str, query: str, found: Retrieval) -> None:
+        """What was found for whoever asked; `kind` is `retrieve` or `answer`."""
+        self._asked, self._found = (kind, query), found
+        self._facts["corpus"] = corpus
+
+    def answered(self, answer: Answer) -> None:
+        """The answer that was made of it."""
+        self._answer = answer
+
+    def facts(self) -> dict[str, Any]:
+        """For the audit."""
+        facts = dict(self._facts)
+        if self._found is not None:
+            chunks = [hit.chunk for hit in self._found.hits]
+            facts |= {
+                "index_version": self._found.index_version,
+                "watermark": self._found.watermark,
+                "chunks": [chunk.chunk_id for chunk in chunks],
+                "documents": list(dict.fromkeys(chunk.key.doc_id for chunk in chunks)),
+            }
+        if self._answer is not None:
+            answer = self._answer
+            facts |= {
+                "tier": answer.tier,
+                "grounded": answer.grounded,
+                "usage": asdict(answer.usage),
+                "cited": list(dict.fromkeys(citation.chunk_id for citation in answer.citations)),
+            }
+        return facts
+
+    def content(self) -> Mapping[str, Any] | None:
+        """For the query log; None where nothing was asked."""
+        if self._asked is None or self._found is None:
+            return None
+        kind, query = self._asked
+        hits = [[hit.chunk.chunk_id, hit.chunk.key.doc_id, hit.score, dict(hit.ranks)] for hit in self._found.hits]
+        content: dict[str, Any] = {"kind": kind, "query": query, "hits": hits}
+        if self._answer is not None:
+            citations = [asdict(citation) for citation in self._answer.citations]
+            content["answer"] = {"text": self._answer.text, "citations": citations}
+        return content
