@@ -19,9 +19,12 @@ from include.quarry.feedback.opinions import Opinions
 from include.quarry.gateway.answer_routes import answer_routes
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.asking import Asking
+from include.quarry.gateway.chat_routes import chat_routes
 from include.quarry.gateway.composition import open_door
 from include.quarry.gateway.document_routes import document_routes
+from include.quarry.gateway.embedding_routes import embedding_routes
 from include.quarry.gateway.feedback_routes import feedback_routes
+from include.quarry.gateway.model_routes import model_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.gateway.version_routes import version_routes
@@ -30,6 +33,7 @@ from include.quarry.generation.answers import AnswerEvent
 from include.quarry.generation.protocol import Tier
 from include.quarry.records import DocumentKey, Hit, RawDocument, Scope
 from include.quarry.retrieval.retriever import Retrieval
+from include.quarry.routing.live_embedding import Embedded, live_embedding
 from include.quarry.routing.status import corpus_status
 from include.quarry.settings import Settings
 from include.quarry.versions.desk import VersionDesk
@@ -53,12 +57,15 @@ class GatewayDeployment:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP side, built in the replica. /v1/retrieve is here for the OpenAPI page; its own prefix wins."""
-        door = self._door
+        door, asking = self._door, Asking(self.retrieve, self.answer)
         routers = (
             document_routes(self, door),
             retrieval_routes(self.retrieve, door),
-            answer_routes(Asking(self.retrieve, self.answer), door),
+            answer_routes(asking, door),
             feedback_routes(Opinions(self._database), door),
+            chat_routes(asking, door),
+            embedding_routes(self.embed, door),
+            model_routes(self.embedding_model, door),
             status_routes(self.status, self.ready, self.metrics, door),
             version_routes(VersionDesk(self._settings), door),
         )
@@ -98,6 +105,16 @@ class GatewayDeployment:
             events = cast(AsyncIterator[AnswerEvent], self._generation.answer.remote(question, hits, tier, visit))
             async for event in events:
                 yield event
+
+    async def embed(self, corpus: str, model: str, texts: list[str], visit: Visit) -> Embedded:
+        """The texts' vectors, away from the replicas that answer queries."""
+        with unwrapped():
+            embedded: Embedded = await self._indexing.embed.remote(corpus, model, texts, visit)
+        return embedded
+
+    async def embedding_model(self, corpus: str) -> str:
+        """The name of the model that embeds the corpus. Raises `NotFound` where no version is live."""
+        return (await asyncio.to_thread(live_embedding, self._database, corpus)).model
 
     async def status(self, corpus: str, tenant: str) -> dict[str, Any]:
         """Where a corpus stands, with the quarantine of one tenant."""

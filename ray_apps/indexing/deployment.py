@@ -1,5 +1,6 @@
-"""The indexing deployment: accepts single documents and embeds the fresh tail of the log."""
+"""The indexing deployment: accepts single documents, embeds the fresh tail of the log, and texts of callers."""
 
+import asyncio
 import os
 import socket
 import threading
@@ -13,9 +14,11 @@ from include.quarry.embedding.engine import embedders
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.uploads import Uploads
+from include.quarry.gateway.visit import Visit
 from include.quarry.lake.fresh import FreshTail
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, RawDocument
+from include.quarry.routing.live_embedding import Embedded, LiveEmbedding
 from include.quarry.settings import Settings
 
 _EMBED_EVERY_S = 0.1
@@ -23,14 +26,16 @@ _EMBED_EVERY_S = 0.1
 
 @serve.deployment(name="Indexing")
 class IndexingDeployment:
-    """`put`, `get` and `delete` over a handle."""
+    """`put`, `get`, `delete` and `embed` over a handle."""
 
     def __init__(self, settings: Settings) -> None:
         database = Database(settings.catalog_url)
         self._uploads = Uploads(database, Ingestor(database, make_chunker, settings.max_document_bytes))
         owner = f"{socket.gethostname()}:{os.getpid()}"
         lake = VectorLake(database, settings.lake_uri)
-        fresh = FreshTail(database, lake, embedders(settings), owner, bulk_grace_s=settings.bulk_grace_s)
+        embedder_of = embedders(settings)
+        self._live = LiveEmbedding(database, embedder_of)
+        fresh = FreshTail(database, lake, embedder_of, owner, bulk_grace_s=settings.bulk_grace_s)
         self._fresh = threading.Thread(target=fresh.run, args=(_EMBED_EVERY_S,), name="fresh-tail", daemon=True)
         self._fresh.start()
 
@@ -50,3 +55,8 @@ class IndexingDeployment:
     async def delete(self, key: DocumentKey) -> Accepted | None:
         """Accept a delete; None when there was never such a document."""
         return await self._uploads.delete(key)
+
+    async def embed(self, corpus: str, model: str, texts: list[str], visit: Visit) -> Embedded:
+        """Vectors as the live version of the corpus has them; raises `NotFound` and `InvalidInput`."""
+        async with visit.deadline.holds():
+            return await asyncio.to_thread(self._live.embed, corpus, model, texts)

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from include.quarry.errors import QuarryError
 from include.quarry.gateway.asking import Asked, Asking
 from include.quarry.gateway.door import Door
+from include.quarry.gateway.leaving import while_there
 from include.quarry.gateway.schema import Answered, Ask
 from include.quarry.gateway.visit import Visit
 
@@ -24,11 +25,11 @@ def answer_routes(asking: Asking, door: Door) -> APIRouter:
     admitted = Depends(door.admits("answer"))
 
     @router.post("/v1/answer", response_model=Answered, summary="Answer a question with checked citations")
-    async def post_answer(body: Ask, visit: Annotated[Visit, admitted]) -> object:
+    async def post_answer(body: Ask, visit: Annotated[Visit, admitted], request: Request) -> object:
         if body.stream:
             events = _server_sent(await asking.ask(body, visit))
             return StreamingResponse(events, media_type="text/event-stream")
-        return await asking.whole(body, visit)
+        return await while_there(request, asking.whole(body, visit))
 
     return router
 

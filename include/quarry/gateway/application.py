@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from include.quarry.gateway.body_limit import BodyLimit
 from include.quarry.gateway.door import Door
 from include.quarry.gateway.entrance import Entrance
+from include.quarry.gateway.openai_errors import OpenAIErrors
 from include.quarry.gateway.problems import install_problem_handlers
 from include.quarry.gateway.schema import Problem
 from include.quarry.gateway.witness import Witness
@@ -29,8 +30,10 @@ def build_http_app(routers: Sequence[APIRouter], door: Door, *, max_document_byt
     for router in routers:
         app.include_router(router, responses=_PROBLEMS)
 
+    outermost = OpenAIErrors(app)
+
     async def at_full_path(scope: Scope, receive: Receive, send: Send) -> None:
         """Routers name full paths, so a mount point in front of them must not be taken off."""
-        await app({**scope, "root_path": ""}, receive, send)
+        await outermost({**scope, "root_path": ""}, receive, send)
 
     return at_full_path
