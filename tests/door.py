@@ -1,6 +1,7 @@
 """A front door with a known secret, and the headers that open it."""
 
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -19,10 +20,20 @@ SECRET = "a secret of the tests, long enough for HS256"
 ISSUER, AUDIENCE = "https://issuer.test", "quarry-tests"
 
 
-def open_test_door(*, max_wait_s: float = 60.0, key_set: KeySet | None = None, ledger: Ledger | None = None) -> Door:
+def open_test_door(
+    *,
+    max_wait_s: float = 60.0,
+    key_set: KeySet | None = None,
+    ledger: Ledger | None = None,
+    log_line: Callable[[bytes], object] | None = None,
+) -> Door:
     """A door that believes what `token` makes, and what the keys of the set have signed."""
-    tokens = TokenVerifier(secret=SECRET, issuer=ISSUER, audience=AUDIENCE, key_set=key_set)
-    return Door(tokens, max_wait_s=max_wait_s, ledger=ledger)
+    return Door(tokens(key_set), max_wait_s=max_wait_s, ledger=ledger, log_line=log_line)
+
+
+def tokens(key_set: KeySet | None = None) -> TokenVerifier:
+    """Believes what `token` makes."""
+    return TokenVerifier(secret=SECRET, issuer=ISSUER, audience=AUDIENCE, key_set=key_set)
 
 
 def claims(**changes: Any) -> dict[str, Any]:

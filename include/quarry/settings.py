@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     token_issuer: str = Field("", description="`iss` that tokens must name; empty means `quarry` in development")
     token_audience: str = Field("", description="`aud` that tokens must name; empty means `quarry` in development")
     token: str = Field("", description="token that our own clients show; empty means they sign one", repr=False)
+    access_log: Literal["off", "answers", "all"] = Field(
+        "answers", description="requests with a line in the access log: none, all but /v1/retrieve, or all"
+    )
     request_timeout_s: float = Field(
         120, gt=0, le=3600, description="longest that a request may take, in seconds; callers may ask for less"
     )

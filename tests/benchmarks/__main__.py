@@ -17,6 +17,7 @@ from include.quarry.settings import load_settings
 from tests.benchmarks import (
     backfill_rate,
     drift_power,
+    front_door,
     promotion,
     reindex,
     retrieval_http,
@@ -77,12 +78,17 @@ def _spot_backfill(arguments: argparse.Namespace, folder: Path) -> Report:
     return spot_backfill.run(folder, arguments.kills, arguments.text_seconds)
 
 
+def _front_door(_arguments: argparse.Namespace, _folder: Path) -> Report:
+    return front_door.run()
+
+
 def _reindex(arguments: argparse.Namespace, folder: Path) -> Report:
     return reindex.run(folder, arguments.rows)
 
 
 BENCHES: dict[str, Bench] = {
     "retrieval_http": _retrieval_http,
+    "front_door": _front_door,
     "backfill_rate": _backfill_rate,
     "embedding_engines": _embedding_engines,
     "vector_stores": _vector_stores,

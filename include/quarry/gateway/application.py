@@ -1,22 +1,21 @@
 """The FastAPI application: routers over ports, with the same limits and the same problem bodies everywhere."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from include.quarry.gateway.access_log import AccessLog
 from include.quarry.gateway.body_limit import BodyLimit
+from include.quarry.gateway.contract import describe
 from include.quarry.gateway.door import Door
 from include.quarry.gateway.entrance import Entrance
 from include.quarry.gateway.openai_errors import OpenAIErrors
 from include.quarry.gateway.problems import install_problem_handlers
-from include.quarry.gateway.schema import Problem
 from include.quarry.gateway.witness import Witness
 
 _BASE64_GROWTH = 4 / 3
 _ENVELOPE_BYTES = 64 * 1024
-_PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": {"model": Problem}, "503": {"model": Problem}}
 
 
 def build_http_app(routers: Sequence[APIRouter], door: Door, *, max_document_bytes: int) -> ASGIApp:
@@ -27,8 +26,11 @@ def build_http_app(routers: Sequence[APIRouter], door: Door, *, max_document_byt
     app.add_middleware(Entrance, door=door)
     if door.ledger is not None:
         app.add_middleware(Witness, ledger=door.ledger)
+    if door.log_line is not None:
+        app.add_middleware(AccessLog, write=door.log_line, quiet=door.unlogged)
     for router in routers:
-        app.include_router(router, responses=_PROBLEMS)
+        app.include_router(router)
+    describe(app)
 
     outermost = OpenAIErrors(app)
 

@@ -4,6 +4,7 @@ import jwt
 
 from include.quarry.audit.ledger import Ledger
 from include.quarry.errors import Misconfigured
+from include.quarry.gateway.access_log import to_standard_output
 from include.quarry.gateway.caller import DEFAULT_PLAN
 from include.quarry.gateway.door import Door
 from include.quarry.gateway.jwks import open_jwks
@@ -35,7 +36,13 @@ def open_door(settings: Settings, ledger: Ledger | None = None) -> Door:
         secret=secret,
         key_set=KeySet(jwks) if jwks else None,
     )
-    return Door(tokens, max_wait_s=settings.request_timeout_s, ledger=ledger)
+    return Door(
+        tokens,
+        max_wait_s=settings.request_timeout_s,
+        ledger=ledger,
+        log_line=None if settings.access_log == "off" else to_standard_output,
+        unlogged=("/v1/retrieve",) if settings.access_log == "answers" else (),
+    )
 
 
 def make_token(

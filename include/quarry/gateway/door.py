@@ -1,6 +1,6 @@
 """The front door: who may come in, what everything behind it is told about them, and what is kept of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from fastapi import Request
 from fastapi.openapi.models import HTTPBearer
@@ -22,12 +22,23 @@ Headers = Iterable[tuple[bytes, bytes]]
 class Door:
     """Made once per application. Every path but the public ones needs a token; routes say which scope besides."""
 
-    def __init__(self, tokens: TokenVerifier, *, max_wait_s: float, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self,
+        tokens: TokenVerifier,
+        *,
+        max_wait_s: float,
+        ledger: Ledger | None = None,
+        log_line: Callable[[bytes], object] | None = None,
+        unlogged: Iterable[str] = (),
+    ) -> None:
         """`max_wait_s` is the longest that a caller may wait, and what those get who do not say.
 
-        `ledger` is where the record of every visit is kept.
+        `ledger` is where the record of every visit is kept. `log_line` writes the lines of the access log; without it,
+        and for the `unlogged` paths, there are none.
         """
         self.ledger = ledger
+        self.log_line = log_line
+        self.unlogged = frozenset(unlogged)
         self._tokens = tokens
         self._max_wait_s = max_wait_s
 
@@ -51,13 +62,13 @@ class Admission(SecurityBase):
     """Lets callers through whose tokens have a scope. FastAPI puts the scheme into the OpenAPI document."""
 
     def __init__(self, scope: str) -> None:
-        self._scope = scope
+        self.scope = scope
         self.model = HTTPBearer(bearerFormat="JWT", description="`make token TENANT=… SCOPES=…` prints one")
         self.scheme_name = "token"
 
     async def __call__(self, request: Request) -> Visit:
         visit: Visit = request.scope[VISIT]
-        visit.caller.require(self._scope)
+        visit.caller.require(self.scope)
         return visit
 
 

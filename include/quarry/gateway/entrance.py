@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from include.quarry.errors import QuarryError
 from include.quarry.gateway.door import VISIT, Door
 from include.quarry.gateway.problems import problem_of
+from include.quarry.gateway.trace import continue_trace, new_query_id
 
 PUBLIC = frozenset(
     {"/", "/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
@@ -29,14 +30,20 @@ class Entrance:
         try:
             visit = await self._door.receive(scope["headers"])
         except QuarryError as error:
-            await problem_of(error)(scope, receive, send)
+            traceparent = dict(scope["headers"]).get(b"traceparent")
+            await problem_of(error)(scope, receive, _naming(send, new_query_id(), continue_trace(traceparent)))
             return
         scope[VISIT] = visit
-        names = [(b"x-request-id", visit.query_id.encode()), (b"traceparent", visit.traceparent.encode())]
+        await self._app(scope, receive, _naming(send, visit.query_id, visit.traceparent))
 
-        async def named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *names]
-            await send(message)
 
-        await self._app(scope, receive, named)
+def _naming(send: Send, query_id: str, traceparent: str) -> Send:
+    """A `send` whose responses say which request they answer."""
+    names = [(b"x-request-id", query_id.encode()), (b"traceparent", traceparent.encode())]
+
+    async def named(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *names]
+        await send(message)
+
+    return named

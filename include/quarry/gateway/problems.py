@@ -9,6 +9,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from include.quarry.errors import QuarryError
+from include.quarry.gateway.door import VISIT
+from include.quarry.gateway.visit import Visit
 
 logger = logging.getLogger(__name__)
 _MEDIA_TYPE = "application/problem+json"
@@ -55,5 +57,8 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    logger.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
-    return problem(500, "Internal error", "the request could not be completed; the server's log has the reason")
+    visit: Visit | None = request.scope.get(VISIT)
+    query_id = visit.query_id if visit else "none"
+    logger.error("unexpected error on %s %s, request %s", request.method, request.url.path, query_id, exc_info=error)
+    detail = "the request could not be completed; the server's log has the reason beside the X-Request-Id"
+    return problem(500, "Internal error", detail, headers={"X-Request-Id": query_id})
