@@ -59,9 +59,8 @@ class RetrievalDeployment:
             open_version=self._opens(database, lake, shard_groups),
         )
         self._metrics = LagMetrics(database, self._indexes)
-        self._follower = threading.Thread(target=self._indexes.follow, name="follower", daemon=True)
         self._writer = threading.Thread(target=self._comparisons.keep_writing, name="observations", daemon=True)
-        self._follower.start()
+        self._indexes.start()
         self._writer.start()
 
     async def retrieve(
@@ -79,9 +78,9 @@ class RetrievalDeployment:
         return (await self._resident(corpus)).live.index.watermark
 
     async def check_health(self) -> None:
-        """Asked by Serve; a replica that no longer follows the log, or says how far it is, is replaced."""
-        threads = (self._follower, self._writer, self._metrics, self._door)
-        if not all(thread.is_alive() for thread in threads):
+        """Asked by Serve; a replica that no longer follows the log and the routes, or says how far, is replaced."""
+        parts = (self._indexes, self._writer, self._metrics, self._door)
+        if not all(part.is_alive() for part in parts):
             raise RuntimeError("a background thread has ended")
 
     def __serve_build_asgi_app__(self) -> ASGIApp:

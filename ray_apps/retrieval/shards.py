@@ -2,7 +2,6 @@
 
 import asyncio
 import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,8 +39,7 @@ class ShardsDeployment:
             always=ALWAYS,
             open_version=opens_group(database, lake, group=group, groups=groups, servers=settings.store_servers),
         )
-        self._follower = threading.Thread(target=self._indexes.follow, name="follower", daemon=True)
-        self._follower.start()
+        self._indexes.start()
 
     async def counts(self, address: Address, queries: Sequence[str]) -> list[WordCounts]:
         """See `Shard.counts`. Raises `Unavailable` while the shard is not loaded here, like the verbs below."""
@@ -60,9 +58,9 @@ class ShardsDeployment:
         return (await self._shard(address)).standing()
 
     async def check_health(self) -> None:
-        """Asked by Serve; a replica that no longer follows the log is replaced."""
-        if not self._follower.is_alive():
-            raise RuntimeError("the follower has ended")
+        """Asked by Serve; a replica that no longer follows the log and the routes is replaced."""
+        if not self._indexes.is_alive():
+            raise RuntimeError("a background thread has ended")
 
     async def _shard(self, address: Address) -> Index:
         resident = self._indexes.find(address.corpus)

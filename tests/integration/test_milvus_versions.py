@@ -70,13 +70,11 @@ def replica(corpus: Corpus, settings: Settings, scratch: Path) -> Iterator[Resid
         interval_s=0.02,
         open_version=opens_here(corpus.database, corpus.lake, servers=settings.store_servers),
     )
-    thread = threading.Thread(target=residents.follow)
-    thread.start()
+    residents.start()
     try:
         yield residents
     finally:
         residents.stop()
-        thread.join()
 
 
 async def found(residents: ResidentIndexes, query: str) -> tuple[str, set[str]]:

@@ -48,6 +48,11 @@ def find_route(connection: sa.Connection, corpus: str) -> Route | None:
     return None if row is None else Route(**row._asdict())
 
 
+def list_routes(connection: sa.Connection) -> dict[str, Route]:
+    """The route of every corpus that has one, in one query."""
+    return {row.corpus: Route(**row._asdict()) for row in connection.execute(sa.select(routes))}
+
+
 def live_spec(connection: sa.Connection, corpus: str) -> IndexSpec | None:
     """The spec of the version that answers for the corpus; None before its first promotion."""
     route = find_route(connection, corpus)

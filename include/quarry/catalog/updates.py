@@ -44,7 +44,8 @@ def read_stretch(
 ) -> Stretch:
     """What changed after `after`, except the (document, seq) pairs that were applied `ahead` of the watermark."""
     waiting, first_waiting = _waiting(connection, follow, after)
-    found = (*_deleted_meanwhile(connection, follow, after), *_ready(connection, follow, after))
+    deleted_meanwhile = _deletes(connection, follow, after, _is_waiting(follow))
+    found = (*deleted_meanwhile, *_ready(connection, follow, after))
     ready = [row for row in found if (_key(row), row.seq) not in ahead]
     updates = [
         update
@@ -53,6 +54,11 @@ def read_stretch(
     ]
     watermark = head(connection, follow.corpus) if first_waiting is None else first_waiting - 1
     return Stretch(updates, watermark, waiting)
+
+
+def read_deletes(connection: sa.Connection, follow: Follow, after: int) -> list[DocumentUpdate]:
+    """The newest delete after `after` of each document that had one, also of those that have come back since."""
+    return _updates(connection, follow, _deletes(connection, follow, after))
 
 
 def news(connection: sa.Connection, follow: Follow) -> tuple[int, int]:
@@ -96,14 +102,16 @@ def _waiting(connection: sa.Connection, follow: Follow, after: int) -> tuple[int
     return len(firsts), min(firsts, default=None)
 
 
-def _deleted_meanwhile(connection: sa.Connection, follow: Follow, after: int) -> Sequence[sa.Row[*tuple[Any, ...]]]:
-    """The newest delete of each waiting document, shaped as a row of `_ready`."""
+def _deletes(
+    connection: sa.Connection, follow: Follow, after: int, *conditions: sa.ColumnElement[bool]
+) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """The newest delete of each document that meets the conditions, shaped as a row of `_ready`."""
     c, d = changes.c, documents.c
     query = (
         sa.select(d.corpus, d.tenant, d.doc_id, sa.func.max(c.seq).label("seq"))
         .add_columns(sa.func.max(c.doc_version).label("version"), sa.true().label("deleted"), _first_accepted())
         .join(changes, _joins(changes, documents))
-        .where(d.corpus == follow.corpus, d.seq > after, _is_waiting(follow), c.seq > after, c.kind == "delete")
+        .where(d.corpus == follow.corpus, d.seq > after, c.seq > after, c.kind == "delete", *conditions)
         .group_by(d.corpus, d.tenant, d.doc_id)
     )
     return connection.execute(query).all()

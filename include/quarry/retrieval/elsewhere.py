@@ -1,6 +1,6 @@
 """An index version whose shards are held by other processes, each of which follows the log for itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from include.quarry.errors import Unavailable
@@ -42,6 +42,13 @@ class ShardsElsewhere:
     def holding(self, _tenant: str) -> Holding | None:
         """The processes that hold the shards follow the log each for itself, so nobody can say."""
         return None
+
+    def look(self, _connection: object) -> Callable[[], int]:
+        """To ask the shards, whatever the log says."""
+        return self.step
+
+    def take_over(self, _other: object) -> None:
+        """The shards follow by themselves."""
 
     def find(self, queries: Sequence[str], vectors: Vectors, k: int, scope: Scope) -> Found:
         """See `SearchIndex`."""

@@ -4,18 +4,23 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from typing import Protocol, TypeVar
 
+import sqlalchemy as sa
+
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import head
-from include.quarry.catalog.updates import Follow, news, read_stretch
+from include.quarry.catalog.updates import Follow, Stretch, news, read_deletes, read_stretch
 from include.quarry.errors import IncompleteIndex
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, DocumentUpdate, Vectors
 from include.quarry.specs import IndexSpec
 
 _UPDATES_PER_BATCH = 2048
+_TURN_S = 0.2
+_LITTLE = 500
 _LOOK_AGAIN_S = 0.2
 _LOOKS = 3
 PATIENCE_S = 60.0
@@ -45,7 +50,7 @@ class Followed(Protocol):
 
 
 class Follower:
-    """Applies what the log has and the index has not. Call `step` from one thread.
+    """Applies what the log has and the index has not. One thread steps; another may call `take_over` meanwhile.
 
     `applied` is told after each batch how many documents it had.
     """
@@ -66,28 +71,45 @@ class Follower:
         self._follow = Follow(corpus, index.spec.chunker.fingerprint, index.spec.embedding.fingerprint)
         self._takes = takes
         self._applied = applied
+        self._turn = threading.RLock()
         self._waiting = 0
-        self._seen: tuple[int, int] | None = None
+        self._begun = 0, 0  # what the log had when the last step began
+        self._seen: tuple[int, int] | None = None  # and when the last one ended
         self._ahead: set[tuple[DocumentKey, int]] = set()  # applied while an earlier document still waited for vectors
 
     def step(self) -> int:
         """Apply everything that is ready; gives how many documents still wait for vectors."""
         with self._database.read() as connection:
-            seen = news(connection, self._follow)
-            if seen == self._seen:
-                return self._waiting
-            stretch = read_stretch(connection, self._follow, self._index.watermark, self._ahead)
-        updates = [update for update in stretch.updates if self._takes(update)]
-        for start in range(0, len(updates), _UPDATES_PER_BATCH):
-            batch = self._with_vectors(updates[start : start + _UPDATES_PER_BATCH])
-            self._index.apply(batch, self._index.watermark)
-            if self._applied:
-                self._applied(len(batch))
-        self._index.apply([], stretch.watermark)
-        applied = {(update.key, update.seq) for update in updates}
-        self._ahead = {mark for mark in self._ahead | applied if mark[1] > stretch.watermark}
-        self._seen, self._waiting = seen, stretch.waiting
-        return stretch.waiting
+            apply = self.look(connection)
+        return apply()
+
+    def look(self, connection: sa.Connection) -> Callable[[], int]:
+        """Read what is ready; calling what this gives applies it, as `step` does."""
+        seen = news(connection, self._follow)
+        if seen == self._seen:
+            return lambda: self._waiting
+        stretch = read_stretch(connection, self._follow, self._index.watermark, self._ahead)
+        return partial(self._apply, stretch, seen)
+
+    def take_over(self, other: object) -> None:
+        """Before the index answers in the place of what `other` follows: apply what it lacks, where that is little and
+        no thread is at it.
+
+        Else apply the deletes alone, for what is gone must not be shown again; the rest comes with the next steps.
+        """
+        if isinstance(other, Follower) and self._seen is not None and self._seen >= other._begun:
+            return
+        if self._turn.acquire(timeout=_TURN_S):
+            try:
+                if self._is_near():
+                    self.step()
+                    return
+            finally:
+                self._turn.release()
+        with self._database.read() as connection:
+            deletes = read_deletes(connection, self._follow, self._index.watermark)
+        if taken := [update for update in deletes if self._takes(update)]:
+            self._index.apply(taken, self._index.watermark)
 
     def catch_up(self, patience_s: float) -> int:
         """Step until all that was accepted before this call is applied, for `patience_s` at most; 0 when it is.
@@ -111,6 +133,26 @@ class Follower:
             except IncompleteIndex:
                 self.step()
         return look()
+
+    def _apply(self, stretch: Stretch, seen: tuple[int, int]) -> int:
+        updates = [update for update in stretch.updates if self._takes(update)]
+        with self._turn:
+            self._begun = seen
+            for start in range(0, len(updates), _UPDATES_PER_BATCH):
+                batch = self._with_vectors(updates[start : start + _UPDATES_PER_BATCH])
+                self._index.apply(batch, self._index.watermark)
+                if self._applied:
+                    self._applied(len(batch))
+            self._index.apply([], stretch.watermark)
+            applied = {(update.key, update.seq) for update in updates}
+            self._ahead = {mark for mark in self._ahead | applied if mark[1] > stretch.watermark}
+            self._seen, self._waiting = seen, stretch.waiting
+        return stretch.waiting
+
+    def _is_near(self) -> bool:
+        """Whether the log has little news. The `seq` counts the changes of all corpora, so there may be less yet."""
+        with self._database.read() as connection:
+            return head(connection, self._follow.corpus) - self._index.watermark <= _LITTLE
 
     def _with_vectors(self, updates: Sequence[DocumentUpdate]) -> list[DocumentUpdate]:
         hashes = [chunk.text_hash for update in updates for chunk in update.chunks]

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import sqlalchemy as sa
+
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import IndexVersion
 from include.quarry.lake.vectors import VectorLake
@@ -23,6 +25,15 @@ class Follows(Protocol):
 
     def step(self) -> int:
         """Apply everything that is ready; gives how many documents still wait for vectors."""
+        ...
+
+    def look(self, connection: sa.Connection) -> Callable[[], int]:
+        """Read what is ready, in a transaction that several may share; what this gives applies it, like `step`."""
+        ...
+
+    def take_over(self, other: "Follows") -> None:
+        """Make sure, quickly, that this version shows nothing that is gone from the other one, in whose place it is to
+        answer. Another thread may be in `step`."""
         ...
 
 

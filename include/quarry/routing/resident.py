@@ -2,46 +2,36 @@
 
 A request takes the `Resident` of its corpus once and stays with it, whatever the route does meanwhile; so a query never
 meets vectors of another space, and a promotion never fails a request. A version answers only once it is loaded: until
-then the route before stays in force here. Versions are loaded on a thread of their own, so that those that answer
-keep following the log.
+then the route before stays in force here.
+
+Three threads share the work, so that none waits for the other: one looks at the routes many times a second, one follows
+the log, one loads versions (see `Loader`). A rollback is taken however much there is to follow or to load.
 """
 
 import logging
-import shutil
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.routes import Route, find_route
+from include.quarry.catalog.routes import Route, find_route, list_routes
 from include.quarry.catalog.versions import IndexVersion, find_version
-from include.quarry.errors import NotFound, QuarryError
+from include.quarry.errors import NotFound
 from include.quarry.lake.vectors import VectorLake
-from include.quarry.retrieval.retriever import QueryEncoder, Retriever, Serving
+from include.quarry.retrieval.retriever import QueryEncoder, Retriever
 from include.quarry.routing.choice import choose_version
-from include.quarry.routing.opening import Follows, OpenVersion, opens_here
+from include.quarry.routing.loading import PASSING, Loaded, Loader
+from include.quarry.routing.opening import OpenVersion, opens_here
 from include.quarry.specs import EmbeddingSpec
 
 logger = logging.getLogger(__name__)
 _IDLE_S = 900.0
-_OPEN_AGAIN_S = 10.0
 _GRACE_S = 30.0
-_PASSING = (QuarryError, SQLAlchemyError, OSError)
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """One index version in memory, with what keeps it fresh."""
-
-    retriever: Retriever
-    follower: Follows
-    scratch: Path
+_LOOK_S = 0.05  # a look at the routes reads one small table: a third of a millisecond of processor time
+_LOOK_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +58,7 @@ class Resident:
 
 
 class ResidentIndexes:
-    """The versions of the corpora that are asked about. Thread-safe; `follow` runs in one background thread."""
+    """The versions of the corpora that are asked about. Thread-safe; between `start` and `stop` they are kept fresh."""
 
     def __init__(
         self,
@@ -83,23 +73,37 @@ class ResidentIndexes:
     ) -> None:
         """The corpora in `always` are loaded as soon as they have a route, and never unloaded.
 
-        Versions are held in this process, unless `open_version` does otherwise.
+        Versions are held in this process, unless `open_version` does otherwise. The log is asked every `interval_s`.
         """
         self._database = database
-        self._lake = lake
-        self._scratch = scratch
-        self._encoder_of = encoder_of
         self._interval_s = interval_s
         self._always = always
-        self._open_version = open_version or opens_here(database, lake)
+        self._loader = Loader(scratch, encoder_of, open_version or opens_here(database, lake))
         self._residents: dict[str, Resident] = {}
+        self._seen: dict[str, tuple[int, float]] = {}  # a route's revision, and when it is due for another look
         self._used_at: dict[str, float] = {}
         self._loading = threading.Lock()
-        self._opener = ThreadPoolExecutor(1, thread_name_prefix="open-index")
-        self._opening: dict[tuple[str, str], Future[Loaded]] = {}
-        self._leaving: list[tuple[float, Loaded]] = []
-        self._open_again_at: dict[str, float] = {}
         self._stopped = threading.Event()
+        self._threads = (
+            threading.Thread(target=self._follow, name="follower", daemon=True),
+            threading.Thread(target=self._watch, name="routes", daemon=True),
+        )
+
+    def start(self) -> None:
+        """Begin to follow the log and the routes."""
+        for thread in self._threads:
+            thread.start()
+
+    def is_alive(self) -> bool:
+        """Whether the log and the routes are still followed; a bug ends that."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def stop(self) -> None:
+        """End what `start` began, and wait for it."""
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+        self._loader.close()
 
     def find(self, corpus: str) -> Resident | None:
         """What answers for a corpus, if its live version is loaded already; never blocks."""
@@ -114,31 +118,80 @@ class ResidentIndexes:
             present = self.find(corpus)
             if present is not None:
                 return present
-            route, versions = self._read(corpus)
-            live = self._open(next(version for version in versions if version.version_id == route.live_version))
-            self._residents[corpus] = Resident(route, {route.live_version: live})
+            with self._database.read() as connection:
+                route = find_route(connection, corpus)
+                if route is None:
+                    raise NotFound(
+                        f"corpus {corpus!r} has no live index version; ingest documents, then run reindex_corpus"
+                    )
+                version = find_version(connection, route.live_version)
+            live = self._loader.open(version)
             self._used_at[corpus] = time.monotonic()
-            return self._residents[corpus]
+            self._residents[corpus] = resident = Resident(route, {route.live_version: live})
+            return resident
 
     def watermarks(self) -> dict[str, int]:
         """How far the live version of each resident corpus has applied the log."""
         return {corpus: each.live.index.watermark for corpus, each in list(self._residents.items())}
 
-    def follow(self) -> None:
-        """Keep every resident at the head of the log and on its route, until `stop`."""
+    def _watch(self) -> None:
+        """Keep every resident on its route; no other thread puts one in another's place, or takes it away."""
+        pause_s = _LOOK_S
+        while not self._stopped.wait(pause_s):
+            try:
+                with self._database.read() as connection:
+                    routes = list_routes(connection)
+                for corpus, resident in list(self._residents.items()):
+                    self._look(resident, routes[corpus])
+                pause_s = _LOOK_S
+            except PASSING:
+                logger.exception("the routes cannot be followed; trying again")
+                pause_s = _LOOK_AGAIN_S
+
+    def _look(self, resident: Resident, route: Route) -> None:
+        seen, due_at = self._seen.get(route.corpus, (0, 0.0))
+        if route.corpus not in self._always and time.monotonic() - self._used_at[route.corpus] > _IDLE_S:
+            self._unload(route.corpus)
+        elif route.revision != seen or time.monotonic() >= due_at:
+            self._reroute(resident, route)
+
+    def _reroute(self, before: Resident, route: Route) -> None:
+        """Put the route in force, as far as its versions are loaded; those off the route are let go."""
+        corpus = route.corpus
+        versions = {version_id: held for version_id, held in before.versions.items() if version_id in route.followed}
+        absent = self._with_snapshot(set(route.followed) - versions.keys())
+        settled = self._loader.keep_only(corpus, {version.version_id for version in absent})
+        for version in absent:
+            if (loaded := self._loader.ready(version)) is not None:
+                versions[version.version_id] = loaded
+        settled = settled and all(version.version_id in versions for version in absent)
+        self._seen[corpus] = route.revision, math.inf if settled else time.monotonic() + self._interval_s
+        if route.live_version not in versions:  # the version before keeps answering
+            route = replace(before.route, canary_version=None, shadow_version=None)
+            versions[route.live_version] = before.versions[route.live_version]
+        if route.live_version != before.route.live_version:
+            _take_over(versions[route.live_version], before.versions[before.route.live_version])
+            logger.info("corpus %s: %s is live after %s", corpus, route.live_version, before.route.live_version)
+        self._residents[corpus] = Resident(route, versions)
+        for gone in before.versions.keys() - versions.keys():
+            self._loader.leave(before.versions[gone])
+
+    def _unload(self, corpus: str) -> None:
+        self._seen.pop(corpus, None)
+        self._loader.keep_only(corpus, ())
+        for held in self._residents.pop(corpus).versions.values():
+            self._loader.leave(held)
+        logger.info("corpus %s unloaded after %d s without a query", corpus, _IDLE_S)
+
+    def _follow(self) -> None:
+        """Keep every resident at the head of the log."""
         while not self._stopped.wait(self._interval_s):
             for corpus in {*self._always, *self._residents}:
                 try:
                     self._refresh(corpus)
-                except _PASSING:  # a bug ends the thread; the health check sees it
+                except PASSING:
                     logger.exception("corpus %s could not follow the log; trying again", corpus)
-            self._let_go(time.monotonic() - _GRACE_S)
-        self._opener.shutdown()
-        self._let_go(time.monotonic())
-
-    def stop(self) -> None:
-        """End `follow`."""
-        self._stopped.set()
+            self._loader.let_go(time.monotonic() - _GRACE_S)
 
     def _refresh(self, corpus: str) -> None:
         resident = self._residents.get(corpus)
@@ -146,113 +199,41 @@ class ResidentIndexes:
             if self._has_route(corpus):
                 self.load(corpus)
             return
-        if corpus not in self._always and time.monotonic() - self._used_at[corpus] > _IDLE_S:
-            self._drop(corpus, resident)
-            return
         started = time.monotonic()
-        resident = self._rerouted(corpus, resident)
-        for version_id in tuple(resident.versions):
-            if (held := resident.versions.get(version_id)) is not None:
-                _step(version_id, held)
-                resident = self._rerouted(corpus, resident)  # a rollback does not wait until all have followed
+        # One look for all, and the live version last: so who may come to answer in its place is not behind it.
+        live = resident.route.live_version
+        versions = sorted(resident.versions.items(), key=lambda each: each[0] == live)
+        with self._database.read() as connection:
+            steps = [(version_id, held.follower.look(connection)) for version_id, held in versions]
+        for version_id, step in steps:
+            if (now := self._residents.get(corpus)) and version_id in now.versions:  # else it left meanwhile
+                _take(version_id, step)
         self._stopped.wait(min(time.monotonic() - started, self._interval_s))  # following takes half the time at most
-
-    def _rerouted(self, corpus: str, before: Resident) -> Resident:
-        """The resident with the present route, as far as its versions are loaded; those off the route are let go."""
-        route, wanted = self._read(corpus)
-        self._forget_unwanted(corpus, wanted)
-        ready = {version.version_id: self._ready(version, before) for version in wanted}
-        versions = {version_id: loaded for version_id, loaded in ready.items() if loaded is not None}
-        if route.live_version not in versions:  # the version before keeps answering
-            route = replace(before.route, canary_version=None, shadow_version=None)
-            versions[route.live_version] = before.versions[route.live_version]
-        if (route, versions) == (before.route, before.versions):
-            return before
-        if route.live_version != before.route.live_version:
-            _step(route.live_version, versions[route.live_version])  # what is gone from the one before stays gone
-            logger.info("corpus %s: %s is live after %s", corpus, route.live_version, before.route.live_version)
-        self._residents[corpus] = after = Resident(route, versions)
-        now = time.monotonic()
-        self._leaving += [(now, before.versions[gone]) for gone in before.versions.keys() - versions.keys()]
-        return after
-
-    def _let_go(self, until: float) -> None:
-        """Discard what left its route before a time. Requests that began on it have a while to finish."""
-        for left_at, loaded in [each for each in self._leaving if each[0] <= until]:
-            self._leaving.remove((left_at, loaded))
-            _discard(loaded)
-
-    def _forget_unwanted(self, corpus: str, wanted: list[IndexVersion]) -> None:
-        """What was being loaded when it left the route."""
-        names = {version.version_id for version in wanted}
-        for key in [key for key, each in self._opening.items() if key[0] == corpus and key[1] not in names]:
-            if self._opening[key].done():
-                opening = self._opening.pop(key)
-                if opening.exception() is None:
-                    self._leaving.append((time.monotonic(), opening.result()))
-
-    def _ready(self, version: IndexVersion, resident: Resident) -> Loaded | None:
-        """The version, if it is loaded; else it is on its way."""
-        version_id, key = version.version_id, (version.corpus, version.version_id)
-        if version_id in resident.versions:
-            return resident.versions[version_id]
-        opening = self._opening.get(key)
-        if opening is None:
-            if time.monotonic() >= self._open_again_at.get(version_id, 0.0):
-                self._opening[key] = self._opener.submit(self._open, version)
-            return None
-        if not opening.done():
-            return None
-        del self._opening[key]
-        try:
-            return opening.result()
-        except _PASSING:
-            logger.exception("index version %s could not be loaded; trying again", version_id)
-            self._open_again_at[version_id] = time.monotonic() + _OPEN_AGAIN_S
-            return None
-
-    def _open(self, version: IndexVersion) -> Loaded:
-        scratch = self._scratch / f"{version.version_id}-{time.monotonic_ns()}"
-        scratch.mkdir(parents=True)
-        with ExitStack() as on_failure:
-            on_failure.callback(shutil.rmtree, scratch, ignore_errors=True)
-            index, follower = self._open_version(version, scratch)
-            follower.step()
-            retriever = Retriever(Serving(self._encoder_of(version.spec.embedding), index))
-            on_failure.pop_all()
-        return Loaded(retriever, follower, scratch)
 
     def _has_route(self, corpus: str) -> bool:
         with self._database.read() as connection:
             return find_route(connection, corpus) is not None
 
-    def _read(self, corpus: str) -> tuple[Route, list[IndexVersion]]:
-        """The corpus's route, and those of its versions that have a snapshot."""
+    def _with_snapshot(self, version_ids: Collection[str]) -> list[IndexVersion]:
+        """Those of the versions that can be loaded."""
+        if not version_ids:
+            return []
         with self._database.read() as connection:
-            route = find_route(connection, corpus)
-            if route is None:
-                raise NotFound(
-                    f"corpus {corpus!r} has no live index version; ingest documents, then run reindex_corpus"
-                )
-            versions = [find_version(connection, version_id) for version_id in route.followed]
-            return route, [version for version in versions if version.snapshot]
-
-    def _drop(self, corpus: str, resident: Resident) -> None:
-        del self._residents[corpus]
-        logger.info("corpus %s unloaded after %d s without a query", corpus, _IDLE_S)
-        for held in resident.versions.values():
-            _discard(held)
+            versions = [find_version(connection, version_id) for version_id in version_ids]
+        return [version for version in versions if version.snapshot]
 
 
-def _step(version_id: str, held: Loaded) -> None:
+def _take(version_id: str, step: Callable[[], int]) -> None:
     """One version that cannot follow, for want of its server say, does not hold up the others."""
     try:
-        held.follower.step()
-    except _PASSING:
+        step()
+    except PASSING:
         logger.exception("index version %s could not follow the log; trying again", version_id)
 
 
-def _discard(loaded: Loaded) -> None:
-    """Unlink the scratch folder; searches still running keep the files they have open or mapped."""
-    loaded.retriever.close()
-    shutil.rmtree(loaded.scratch, ignore_errors=True)
+def _take_over(held: Loaded, before: Loaded) -> None:
+    """What is gone from the version before stays gone."""
+    try:
+        held.follower.take_over(before.follower)
+    except PASSING:
+        logger.exception("index version %s answers without a last look at the log", held.retriever.index.version)

@@ -6,6 +6,7 @@ from include.quarry.catalog.database import Database
 from include.quarry.catalog.routes import (
     find_route,
     forget_previous,
+    list_routes,
     make_live,
     put_in_canary,
     put_in_shadow,
@@ -54,6 +55,8 @@ def test_every_change_of_a_route_counts_its_revision_up(built: Database) -> None
             roll_back(connection, "main", "").revision,
         ]
     assert revisions == [2, 3, 4, 5]
+    with built.read() as connection:
+        assert list_routes(connection) == {"main": find_route(connection, "main")}
 
 
 def test_a_rollback_asked_for_twice_does_not_bring_back_what_was_taken_back(built: Database) -> None:

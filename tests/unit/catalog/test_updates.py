@@ -5,7 +5,7 @@ import pytest
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import PreparedDocument, accept_delete, accept_upsert
-from include.quarry.catalog.updates import Follow, Stretch, expected_contents, news, read_stretch
+from include.quarry.catalog.updates import Follow, Stretch, expected_contents, news, read_deletes, read_stretch
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, Passage, RawDocument, Vectors, hash_text
 
@@ -98,6 +98,17 @@ def test_a_delete_wins_at_once_though_the_document_came_back_and_waits(catalog: 
     catalog.embed("new text")
     (update,) = catalog.stretch(after=1).updates
     assert [chunk.passage.text for chunk in update.chunks] == ["new text"]
+
+
+def test_the_deletes_can_be_had_alone_also_of_what_came_back(catalog: Catalog) -> None:
+    catalog.put("a", "text")
+    catalog.put("b", "text")
+    after = catalog.delete("a")
+    came_back = catalog.delete("b")
+    catalog.put("b", "newer text")
+    with catalog.database.read() as connection:
+        deletes = read_deletes(connection, FOLLOW, after)
+    assert [(update.key.doc_id, update.seq, update.chunks) for update in deletes] == [("b", came_back, ())]
 
 
 def test_what_was_applied_ahead_is_not_handed_over_again(catalog: Catalog) -> None:

@@ -58,7 +58,7 @@ def gauges(monkeypatch: pytest.MonkeyPatch) -> Gauges:
 async def check_health(follower: object, metrics: object) -> None:
     """What Serve asks a replica that has these threads."""
     await RetrievalDeployment.func_or_class.check_health(
-        SimpleNamespace(_follower=follower, _metrics=metrics, _writer=Thread(alive=True), _door=open_test_door())
+        SimpleNamespace(_indexes=follower, _metrics=metrics, _writer=Thread(alive=True), _door=open_test_door())
     )
 
 

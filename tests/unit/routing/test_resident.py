@@ -26,11 +26,9 @@ def residents(corpus: Corpus, tmp_path: Path) -> Iterator[ResidentIndexes]:
     residents = ResidentIndexes(
         corpus.database, corpus.lake, tmp_path / "scratch", lambda spec: HashEncoder(), interval_s=0.02
     )
-    thread = threading.Thread(target=residents.follow)
-    thread.start()
+    residents.start()
     yield residents
     residents.stop()
-    thread.join()
 
 
 def make_live(corpus: Corpus, settings: Settings, version_id: str = "v1") -> None:
@@ -84,8 +82,7 @@ async def test_a_corpus_to_be_held_always_is_loaded_once_it_has_a_route(
         interval_s=0.02,
         always=("main",),
     )
-    thread = threading.Thread(target=residents.follow)
-    thread.start()
+    residents.start()
     corpus.put("a", "Granite.")
     make_live(corpus, routing_settings)
     tick = threading.Event()
@@ -93,7 +90,6 @@ async def test_a_corpus_to_be_held_always_is_loaded_once_it_has_a_route(
         assert not tick.wait(0.02)
     assert residents.watermarks() == {"main": 1}
     residents.stop()
-    thread.join()
 
 
 async def test_tenants_do_not_see_each_other(
@@ -149,6 +145,51 @@ async def test_the_version_before_follows_the_log_so_that_a_rollback_loses_nothi
     assert resident.live.index.watermark == 3
 
 
+async def test_a_rollback_is_taken_while_the_log_is_being_followed_and_shows_nothing_that_was_deleted(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.put("a", "Granite.")
+    corpus.put("b", "Basalt.")
+    make_live(corpus, routing_settings)
+    residents.load("main")
+    make_live(corpus, routing_settings, "v2")
+    resident = await until_held(residents, "v2", "v1")
+    busy, go_on = threading.Event(), threading.Event()
+    follower: Any = resident.versions["v1"].follower
+    with_vectors = follower._with_vectors
+
+    def for_long(updates: Any) -> Any:
+        busy.set()
+        assert go_on.wait(_PATIENCE_S)
+        return with_vectors(updates)
+
+    monkeypatch.setattr(follower, "_with_vectors", for_long)
+    corpus.delete("b")
+    assert busy.wait(_PATIENCE_S)
+    corpus.put("c", "Slate.")
+    corpus.embed()
+    resident.versions["v2"].follower.step()
+    roll_back("main", "a test", routing_settings)
+    await until_held(residents, "v1", "v2")
+    assert await found(residents, "basalt") == ["a"]
+    go_on.set()
+    await until(residents, "slate", ["c", "a"])
+
+
+async def test_a_corpus_that_nobody_asks_about_is_unloaded_and_comes_back_when_someone_does(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.put("a", "Granite.")
+    make_live(corpus, routing_settings)
+    residents.load("main")
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_IDLE_S", 0.0)
+        tick = threading.Event()
+        while residents.find("main") is not None:
+            assert not tick.wait(0.02)
+    assert await found(residents, "granite") == ["a"]
+
+
 async def test_a_candidate_is_held_and_followed_until_it_is_refused(
     residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,10 +220,10 @@ async def test_a_version_that_cannot_follow_holds_up_no_other(
     make_live(corpus, routing_settings, "v2")
     resident = await until_held(residents, "v2", "v1")
 
-    def unavailable() -> int:
+    def unavailable(*_: object) -> int:
         raise Unavailable("the server is down")
 
-    monkeypatch.setattr(resident.versions["v2"].follower, "step", unavailable)
+    monkeypatch.setattr(resident.versions["v2"].follower, "_apply", unavailable)
     corpus.put("b", "Basalt.")
     corpus.embed()
     tick = threading.Event()
@@ -202,14 +243,14 @@ async def test_a_version_refused_while_it_is_being_loaded_leaves_nothing_behind(
     residents.load("main")
     build_version("v2", "main", SPEC, routing_settings)
     opening, go_on = threading.Event(), threading.Event()
-    open_version = residents._open_version
+    open_version = residents._loader._open_version
 
     def slowly(*arguments: Any) -> Any:
         opening.set()
         assert go_on.wait(_PATIENCE_S)
         return open_version(*arguments)
 
-    monkeypatch.setattr(residents, "_open_version", slowly)
+    monkeypatch.setattr(residents._loader, "_open_version", slowly)
     monkeypatch.setattr(module, "_GRACE_S", 0.0)
     with corpus.database.write() as connection:
         put_in_shadow(connection, "v2", 1.0)

@@ -129,8 +129,7 @@ async def test_resharding_is_promoted_followed_and_gone_back_from(
     build_version("shards", "main", in_shards(WAYS["hash"]), routing_settings, patience_s=0)
     promote("whole", routing_settings)
     residents = ResidentIndexes(stones.database, stones.lake, tmp_path, lambda spec: HashEncoder(), interval_s=0.02)
-    thread = threading.Thread(target=residents.follow)
-    thread.start()
+    residents.start()
 
     async def until(version: str, expected: set[str]) -> None:
         tick = threading.Event()
@@ -153,7 +152,6 @@ async def test_resharding_is_promoted_followed_and_gone_back_from(
     roll_back("main", "a test", routing_settings)
     await until("whole", {"d2", "d8", "late"})
     residents.stop()
-    thread.join()
 
 
 def test_the_audits_see_every_shard(stones: Corpus, routing_settings: Settings, database: Database) -> None:
