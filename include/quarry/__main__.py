@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from include.quarry.audit.arguments import add_audit_commands
 from include.quarry.errors import QuarryError
 from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.settings import load_settings
@@ -64,6 +65,10 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
             from include.quarry.versions.command import run
 
             run(options, settings)
+        case "audit":
+            from include.quarry.audit.command import run as run_audit
+
+            return 0 if run_audit(options, settings) else 1
         case "token":
             from include.quarry.gateway.composition import make_token
 
@@ -97,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("deep-model", help="fetch the model of the deep tier")
     commands.add_parser("migrate", help="bring the catalog to the present schema")
     add_version_commands(commands.add_parser("versions", help="list, build, promote, roll back index versions"))
+    add_audit_commands(commands.add_parser("audit", help="verify or export the record of who read what"))
     token = commands.add_parser("token", help="print a token signed with this installation's secret")
     token.add_argument("--tenant", default="default", help="default: %(default)s")
     token.add_argument("--scopes", default="retrieve,answer,write,feedback", help="default: %(default)s")

@@ -11,6 +11,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
+from include.quarry.audit.lookup import AuditDesk
 from include.quarry.audit.opening import open_ledger
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import Accepted
@@ -19,6 +20,7 @@ from include.quarry.feedback.opinions import Opinions
 from include.quarry.gateway.answer_routes import answer_routes
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.asking import Asking
+from include.quarry.gateway.audit_routes import audit_routes
 from include.quarry.gateway.chat_routes import chat_routes
 from include.quarry.gateway.composition import open_door
 from include.quarry.gateway.document_routes import document_routes
@@ -66,6 +68,7 @@ class GatewayDeployment:
             chat_routes(asking, door),
             embedding_routes(self.embed, door),
             model_routes(self.embedding_model, door),
+            audit_routes(AuditDesk(self._database), door),
             status_routes(self.status, self.ready, self.metrics, door),
             version_routes(VersionDesk(self._settings), door),
         )
