@@ -8,6 +8,7 @@
     ├── Unauthenticated         no token, or one that is not believed                  -> HTTP 401 + WWW-Authenticate
     ├── Forbidden               the token does not allow this                          -> HTTP 403 + WWW-Authenticate
     ├── TooManyRequests         a limit of the caller is used up                       -> HTTP 429 + Retry-After
+    ├── QuotaReached            the tenant has as much as its plan allows              -> HTTP 403
     ├── NotFound                no such corpus, document, version or suite             -> HTTP 404
     ├── Conflict                the state does not allow it now                        -> HTTP 409
     │   ├── ForeignVectors      vectors of another embedding spec were offered
@@ -101,13 +102,22 @@ class TooManyRequests(QuarryError):
     title = "Too many requests"
     status = 429
 
-    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+    def __init__(self, message: str, *, retry_after_s: int = 1, fields: Mapping[str, str] | None = None) -> None:
+        """`fields` are further header fields."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self._fields = fields or {}
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return {"Retry-After": str(self.retry_after_s)}
+        return {"Retry-After": str(self.retry_after_s), **self._fields}
+
+
+class QuotaReached(QuarryError):
+    """The tenant has as much as its plan allows; waiting does not help."""
+
+    title = "Quota reached"
+    status = 403
 
 
 class NotFound(QuarryError):

@@ -10,8 +10,9 @@ import time
 from collections import Counter
 
 from include.quarry.errors import TooManyRequests, Unavailable
-from include.quarry.limits.leases import Leases, Limit
+from include.quarry.limits.leases import Leases
 from include.quarry.limits.redis import RedisCounters
+from include.quarry.limits.standing import Limit
 
 ASKERS = 8
 TENANT = "acme"

@@ -52,6 +52,7 @@ documents = sa.Table(
     sa.PrimaryKeyConstraint("corpus", "tenant", "doc_id"),
     sa.Index("documents_by_seq", "corpus", "seq"),
     sa.Index("documents_by_feed", "corpus", "feed"),
+    sa.Index("documents_by_tenant", "tenant", "deleted"),
 )
 
 chunks = sa.Table(
@@ -253,4 +254,20 @@ ratings = sa.Table(
     sa.Column("comment", sa.Text, nullable=False),
     sa.Column("rated_at", UtcDateTime, nullable=False),
     sa.Index("ratings_by_time", "rated_at"),
+)
+
+usage = sa.Table(
+    "usage",
+    metadata,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True, comment="UTC"),
+    sa.Column("tier", sa.String, primary_key=True, comment="what answered; empty for what is not about one tier"),
+    sa.Column("requests", sa.BigInteger, nullable=False, comment="that were answered; in the row of no tier"),
+    sa.Column("refused", sa.BigInteger, nullable=False, comment="for a limit; in the row of no tier"),
+    sa.Column("documents", sa.BigInteger, nullable=False, comment="uploads; in the row of no tier"),
+    sa.Column("answers", sa.BigInteger, nullable=False),
+    sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
+    sa.Column("completion_tokens", sa.BigInteger, nullable=False),
+    sa.Column("engine_s", sa.Float, nullable=False, comment="for which an engine was held, in seconds"),
+    sa.Column("cost", sa.Float, nullable=False),
 )

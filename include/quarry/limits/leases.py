@@ -22,14 +22,14 @@ replica counts for itself (`open`: at most `amount` by each), or nothing is admi
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from include.quarry.errors import TooManyRequests, Unavailable
+from include.quarry.errors import Unavailable
 from include.quarry.limits.protocol import Counters
+from include.quarry.limits.standing import Limit, Standing
 
 logger = logging.getLogger(__name__)
 WhenDown = Literal["open", "closed"]
@@ -37,23 +37,6 @@ _PATIENCE_S, _LONG_PATIENCE_S, _FIRST_PATIENCE_S = 0.02, 0.1, 0.5
 _REST_S = 1.0
 _SHARE_OF_USE, _SHARE_OF_LIMIT = 16, 64
 _SWEEP_EVERY_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most `amount` in each window of `window_s` seconds."""
-
-    name: str
-    amount: int
-    window_s: int
-
-
-class Standing(NamedTuple):
-    """Where a tenant stands: what remains of a limit as far as this replica knows, and when its window ends."""
-
-    limit: Limit
-    remaining: int
-    reset_s: int
 
 
 @dataclass(slots=True)
@@ -88,10 +71,6 @@ class _Lease:
         """Whether the limit would hold though sixteen replicas admitted as many without a ticket as would here."""
         return 16 * (self.waiting + self.debt) <= self.limit.amount - self.count
 
-    def standing(self, now: float, remaining: int) -> Standing:
-        reset_s = math.ceil((self.window + 1) * self.limit.window_s - now)
-        return Standing(self.limit, max(0, remaining), max(1, reset_s))
-
 
 class Leases:
     """The tickets that this process holds, of all tenants. Use it from one event loop."""
@@ -120,16 +99,16 @@ class Leases:
     def _spend(self, lease: _Lease) -> Standing | None:
         """One ticket; None when there is none here, and perhaps elsewhere. Raises `TooManyRequests`."""
         now, limit = self._clock(), lease.limit
-        lease.turn_to(int(now // limit.window_s))
+        lease.turn_to(limit.window(now))
         if not lease.left:
             if lease.count < limit.amount:
                 return None
-            raise _refusal(lease.standing(now, 0), lease.tenant)
+            raise limit.standing(now, 0).refusal(lease.tenant)
         lease.left -= 1
         lease.used += 1
         if lease.left < lease.block // 2 and lease.count < limit.amount and not lease.fetch:
             self._start_fetch(lease)
-        return lease.standing(now, limit.amount - lease.count + lease.left)
+        return limit.standing(now, limit.amount - lease.count + lease.left)
 
     async def _wait(self, lease: _Lease) -> Standing:
         """One ticket of the blocks that arrive in time, or one without the shared counts."""
@@ -204,18 +183,9 @@ class Leases:
         if self._when_down == "closed":
             raise Unavailable("requests cannot be counted now, and uncounted ones are not admitted", retry_after_s=1)
         now, limit = self._clock(), lease.limit
-        lease.turn_to(int(now // limit.window_s))
+        lease.turn_to(limit.window(now))
         if lease.used >= limit.amount:
-            raise _refusal(lease.standing(now, 0), lease.tenant)
+            raise limit.standing(now, 0).refusal(lease.tenant)
         lease.used += 1
         lease.debt += 1
-        return lease.standing(now, limit.amount - lease.used)
-
-
-def _refusal(standing: Standing, tenant: str) -> TooManyRequests:
-    limit = standing.limit
-    return TooManyRequests(
-        f"tenant {tenant!r} may make {limit.amount} requests in {limit.window_s} s, and has; try again in "
-        f"{standing.reset_s} s",
-        retry_after_s=standing.reset_s,
-    )
+        return limit.standing(now, limit.amount - lease.used)

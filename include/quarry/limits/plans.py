@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from include.quarry.errors import Forbidden, Misconfigured
-from include.quarry.limits.leases import Limit
+from include.quarry.limits.standing import Limit
 
 _MOST_COMPLAINTS = 5
 

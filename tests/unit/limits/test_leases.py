@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.quarry.errors import TooManyRequests, Unavailable
-from include.quarry.limits.leases import Leases, Limit, Standing
+from include.quarry.limits.leases import Leases
 from include.quarry.limits.memory import MemoryCounters
 from include.quarry.limits.protocol import Counters
+from include.quarry.limits.standing import Limit, Standing
 
 
 class Clock:
@@ -145,7 +146,7 @@ async def test_tenants_and_limits_are_counted_apart() -> None:
 async def test_a_refusal_says_when_the_window_ends() -> None:
     leases, limit = Leases(MemoryCounters(), clock=Clock(1003.2)), Limit("requests", 1, 10)
     assert await leases.take("acme", limit) == Standing(limit, 0, 7)
-    with pytest.raises(TooManyRequests, match=r"'acme' may make 1 requests in 10 s.* try again in 7 s") as refused:
+    with pytest.raises(TooManyRequests, match=r"'acme' may use 1 requests in 10 s.* try again in 7 s") as refused:
         await leases.take("acme", limit)
     assert refused.value.retry_after_s == 7
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from include.quarry.errors import Forbidden, Misconfigured
-from include.quarry.limits.leases import Limit
 from include.quarry.limits.plans import Plan, Plans, read_plans
+from include.quarry.limits.standing import Limit
 from include.quarry.operations.installation import REPOSITORY
 from include.quarry.settings import Settings
 

@@ -1,0 +1,46 @@
+"""Usage, as the audit tells it: every record that is shipped into the catalog is added up there, in its transaction.
+
+So nothing is counted twice and nothing is lost: what a killed process had done is in its journal, and is counted when
+another one adopts that.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.quarry.audit.entry import Entry
+from include.quarry.catalog.schema import audit_chains
+from include.quarry.catalog.usage import UsageKey, Used, add_usage
+
+_REFUSED = 429
+_UPLOAD = "PUT /v1/documents/{doc_id}"
+
+
+def count_usage(connection: sa.Connection, entries: Sequence[Entry]) -> None:
+    """Add up what entries of one writer say. Called before the audit notes how far this writer was shipped: what comes
+    again is left out by that."""
+    shipped = connection.scalar(sa.select(audit_chains.c.shipped).where(audit_chains.c.writer == entries[0].writer))
+    used: defaultdict[UsageKey, Used] = defaultdict(Used)
+    for entry in entries:
+        if entry.number > (shipped or 0) and entry.fields.get("tenant"):
+            for key, amount in _used(entry.fields):
+                used[key].add(amount)
+    add_usage(connection, used)
+
+
+def _used(fields: Mapping[str, Any]) -> list[tuple[UsageKey, Used]]:
+    if fields.get("outcome") == "begun":  # of a stream, its end tells more
+        return []
+    of_no_tier = UsageKey(fields["tenant"], datetime.fromisoformat(fields["at"]).astimezone(UTC).date())
+    if fields["status"] == _REFUSED:
+        return [(of_no_tier, Used(refused=fields.get("times", 1)))]
+    if fields["status"] >= 400:
+        return []
+    found = [(of_no_tier, Used(requests=1, documents=int(fields["action"] == _UPLOAD)))]
+    if (usage := fields.get("usage")) is not None:
+        amounts = {name: usage.get(name, 0) for name in ("prompt_tokens", "completion_tokens", "engine_s")}
+        found.append((of_no_tier._replace(tier=fields["tier"]), Used(answers=1, cost=fields.get("cost", 0), **amounts)))
+    return found

@@ -1,0 +1,83 @@
+"""Quotas: what a tenant may use in a day, and have at once. Both are held against the catalog.
+
+Tokens are charged when an answer is there, and are in the catalog as soon as the audit is: a tenant overshoots by the
+answers that are under way or were given in the last two seconds. Documents are counted in the catalog before an upload
+of a new one, and not again before a sixteenth of what was free then is used, or ten seconds are over: a tenant
+overshoots by what is being uploaded elsewhere when the last place is taken. Documents of feeds count, and are never
+refused.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.usage import count_documents, has_document, tokens_on
+from include.quarry.errors import QuotaReached
+from include.quarry.limits.standing import Limit, Standing
+from include.quarry.records import DocumentKey
+
+_DAY_S = 86_400
+_EPOCH = date(1970, 1, 1)
+_FRESH_FOR_S, _ROOM_FOR_S = 1.0, 10.0
+_SHARE_OF_ROOM = 16
+
+
+@dataclass(slots=True)
+class _Spent:
+    """The tokens of a day, as they were when last looked at."""
+
+    day: int
+    tokens: int
+    until_s: float
+
+
+class Quotas:
+    """The quotas of all tenants, as one process knows them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._tokens: dict[str, _Spent] = {}
+        self._room: dict[str, tuple[float, int]] = {}
+
+    async def tokens(self, tenant: str, per_day: int) -> Standing:
+        """What remains of today's tokens. Raises `TooManyRequests` when nothing does, `Unavailable` as the catalog."""
+        now, limit = time.time(), Limit("tokens", per_day, _DAY_S)
+        day = limit.window(now)
+        known = self._tokens.get(tenant)
+        if known is None or known.day != day:
+            known = self._tokens[tenant] = await self._look(tenant, day)
+        elif time.monotonic() >= known.until_s:
+            known.until_s = time.monotonic() + _FRESH_FOR_S  # meanwhile others go by what was known
+            known.tokens = (await self._look(tenant, day)).tokens
+        standing = limit.standing(now, per_day - known.tokens)
+        if known.tokens >= per_day:
+            raise standing.refusal(tenant)
+        return standing
+
+    async def document(self, key: DocumentKey, allowed: int) -> None:
+        """Raise `QuotaReached` unless the tenant has room for this document, or has it already."""
+        until, room = self._room.get(key.tenant, (0.0, 0))
+        if room <= 0 or time.monotonic() >= until:
+            room = await asyncio.to_thread(self._room_for, key, allowed)
+            until = time.monotonic() + _ROOM_FOR_S
+        self._room[key.tenant] = (until, room - 1)
+
+    async def _look(self, tenant: str, day: int) -> "_Spent":
+        def look() -> int:
+            with self._database.read() as connection:
+                return tokens_on(connection, tenant, _EPOCH + timedelta(days=day))
+
+        return _Spent(day, await asyncio.to_thread(look), time.monotonic() + _FRESH_FOR_S)
+
+    def _room_for(self, key: DocumentKey, allowed: int) -> int:
+        """How many documents may come before they are counted again."""
+        with self._database.read() as connection:
+            held = count_documents(connection, key.tenant)
+            if held >= allowed and not has_document(connection, key):
+                raise QuotaReached(
+                    f"tenant {key.tenant!r} has {held} documents, and its plan allows {allowed}; delete some, or ask "
+                    "for a larger plan"
+                )
+        return max(1, (allowed - held) // _SHARE_OF_ROOM)
