@@ -15,6 +15,7 @@ from include.quarry.gateway.minting import mint
 from include.quarry.gateway.tokens import TokenVerifier
 from include.quarry.gateway.trace import continue_trace, new_query_id
 from include.quarry.gateway.visit import Visit
+from include.quarry.limits.limiter import Limiter
 
 SECRET = "a secret of the tests, long enough for HS256"
 ISSUER, AUDIENCE = "https://issuer.test", "quarry-tests"
@@ -24,11 +25,12 @@ def open_test_door(
     *,
     max_wait_s: float = 60.0,
     key_set: KeySet | None = None,
+    limiter: Limiter | None = None,
     ledger: Ledger | None = None,
     log_line: Callable[[bytes], object] | None = None,
 ) -> Door:
     """A door that believes what `token` makes, and what the keys of the set have signed."""
-    return Door(tokens(key_set), max_wait_s=max_wait_s, ledger=ledger, log_line=log_line)
+    return Door(tokens(key_set), max_wait_s=max_wait_s, limiter=limiter, ledger=ledger, log_line=log_line)
 
 
 def tokens(key_set: KeySet | None = None) -> TokenVerifier:

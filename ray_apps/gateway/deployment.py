@@ -29,16 +29,20 @@ from include.quarry.gateway.feedback_routes import feedback_routes
 from include.quarry.gateway.model_routes import model_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
+from include.quarry.gateway.usage_routes import usage_routes
 from include.quarry.gateway.version_routes import version_routes
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answers import AnswerEvent
 from include.quarry.generation.protocol import Tier
+from include.quarry.limits.plans import read_plans
+from include.quarry.limits.report import UsageReport
 from include.quarry.records import DocumentKey, Hit, RawDocument, Scope
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.routing.live_embedding import Embedded, live_embedding
 from include.quarry.routing.status import corpus_status
 from include.quarry.settings import Settings
 from include.quarry.versions.desk import VersionDesk
+from ray_apps.gateway.limit_metrics import LimitMetrics
 from ray_apps.gateway.remote import unwrapped
 
 _READY_TIMEOUT_S = 5.0
@@ -55,6 +59,7 @@ class GatewayDeployment:
         self._indexing = indexing
         self._generation = generation.options(stream=True)
         self._door = open_door(settings, open_ledger(settings, "gateway"))
+        self._limits = LimitMetrics(self._door.limiter)
         self._retrieval = serve.get_deployment_handle("Retrieval", app_name="retrieval")
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
@@ -71,6 +76,7 @@ class GatewayDeployment:
             audit_routes(AuditDesk(self._database), door),
             status_routes(self.status, self.ready, self.metrics, door),
             version_routes(VersionDesk(self._settings), door),
+            usage_routes(UsageReport(self._database, read_plans(self._settings.plans)), door),
         )
         return build_http_app(routers, door, max_document_bytes=self._settings.max_document_bytes)
 

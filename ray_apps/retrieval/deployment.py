@@ -31,6 +31,7 @@ from include.quarry.routing.resident import Resident, ResidentIndexes
 from include.quarry.routing.shadow import Comparisons
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
+from ray_apps.gateway.limit_metrics import LimitMetrics
 from ray_apps.retrieval.addresses import ALWAYS, Address
 from ray_apps.retrieval.handles import HandleShard
 from ray_apps.retrieval.lag_metrics import LagMetrics
@@ -59,6 +60,7 @@ class RetrievalDeployment:
             open_version=self._opens(database, lake, shard_groups),
         )
         self._metrics = LagMetrics(database, self._indexes)
+        self._limits = LimitMetrics(self._door.limiter)
         self._writer = threading.Thread(target=self._comparisons.keep_writing, name="observations", daemon=True)
         self._indexes.start()
         self._writer.start()

@@ -51,7 +51,7 @@ def test_every_curl_is_a_request_that_the_api_knows(line: str) -> None:
     url = httpx.URL(
         next(word for word in words if word.startswith("localhost")).replace("localhost", "http://localhost")
     )
-    assert url.path.split("/")[2] in {"documents", "retrieve", "answer", "status"}
+    assert url.path.split("/")[2] in {"documents", "retrieve", "answer", "status", "usage"}
     if "-d" in words:
         body = json.loads(words[words.index("-d") + 1])
         BODIES[url.path.split("/")[2]].model_validate(body)

@@ -8,10 +8,11 @@ from include.quarry.audit.shipping import Shipper
 from include.quarry.audit.trail import store_records
 from include.quarry.catalog.database import Database
 from include.quarry.feedback.query_log import store_queries
+from include.quarry.limits.accounting import count_usage
 from include.quarry.settings import Settings
 
-SINKS = (store_records, store_queries)
-"""Where the entries of journals end up: the audit, and the query log."""
+SINKS = (count_usage, store_records, store_queries)
+"""Where the entries of journals end up: the usage of tenants, the audit, and the query log."""
 
 
 def open_ledger(settings: Settings, name: str) -> Ledger:

@@ -3,6 +3,7 @@
 import jwt
 
 from include.quarry.audit.ledger import Ledger
+from include.quarry.catalog.database import Database
 from include.quarry.errors import Misconfigured
 from include.quarry.gateway.access_log import to_standard_output
 from include.quarry.gateway.caller import DEFAULT_PLAN
@@ -11,6 +12,7 @@ from include.quarry.gateway.jwks import open_jwks
 from include.quarry.gateway.key_set import KeySet
 from include.quarry.gateway.minting import mint
 from include.quarry.gateway.tokens import TokenVerifier
+from include.quarry.limits.opening import open_limiter
 from include.quarry.operations.installation import Installation
 from include.quarry.settings import Settings
 
@@ -24,7 +26,8 @@ _MIN_DIFFERENT_BYTES = 10
 def open_door(settings: Settings, ledger: Ledger | None = None) -> Door:
     """The one door of an installation; both deployments that serve HTTP make it here, each with its ledger.
 
-    Raises `Misconfigured` for a setting that would let strangers in, in production for a missing one too.
+    Raises `Misconfigured` for a setting that would let strangers in, in production for a missing one too, and for
+    plans that are none.
     """
     if settings.mode == "production":
         _require_production(settings)
@@ -39,6 +42,7 @@ def open_door(settings: Settings, ledger: Ledger | None = None) -> Door:
     return Door(
         tokens,
         max_wait_s=settings.request_timeout_s,
+        limiter=open_limiter(settings, Database(settings.catalog_url)),
         ledger=ledger,
         log_line=None if settings.access_log == "off" else to_standard_output,
         unlogged=("/v1/retrieve",) if settings.access_log == "answers" else (),

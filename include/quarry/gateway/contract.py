@@ -35,6 +35,14 @@ _HEADERS = [
 _NAMES = {
     "X-Request-Id": {"description": "the query_id of the request", "schema": {"type": "string"}},
     "traceparent": {"description": "the span that the request was", "schema": {"type": "string"}},
+    "RateLimit-Policy": {
+        "description": "limits of the tenant: `q` is what a window of `w` seconds admits (IETF draft, version 10)",
+        "schema": {"type": "string", "examples": ['"requests";q=10000;w=2, "tokens";q=100000;w=86400']},
+    },
+    "RateLimit": {
+        "description": "what remains of each limit, `r`, and the seconds until its window ends, `t`",
+        "schema": {"type": "string", "examples": ['"requests";r=9997;t=1, "tokens";r=64201;t=40233']},
+    },
 }
 
 
@@ -69,7 +77,7 @@ def _complete(operation: dict[str, Any], scopes: list[str]) -> None:
     if scopes:
         operation["security"] = [{"token": scopes}]
         operation["parameters"] = [*operation.get("parameters", []), *_HEADERS]
-        responses["403"]["description"] = f"the token lacks one of the scopes: {', '.join(scopes)}"
+        responses["403"]["description"] = f"the token lacks a scope of: {', '.join(scopes)}; or a quota is reached"
         for response in responses.values():
             response.setdefault("headers", {}).update(_NAMES)
 

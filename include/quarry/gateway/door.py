@@ -1,4 +1,4 @@
-"""The front door: who may come in, what everything behind it is told about them, and what is kept of it."""
+"""The front door: who may come in, how often, what everything behind it is told about them, and what is kept of it."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,9 +12,14 @@ from include.quarry.gateway.deadline import Deadline
 from include.quarry.gateway.tokens import TokenVerifier
 from include.quarry.gateway.trace import continue_trace, new_query_id
 from include.quarry.gateway.visit import Visit
+from include.quarry.limits.limiter import Limiter
+from include.quarry.limits.standing import Standing
+from include.quarry.records import DocumentKey
 
 VISIT = "quarry.visit"
 """Key of the ASGI scope under which the entrance leaves the visit."""
+STANDINGS = "quarry.standings"
+"""Key of the ASGI scope under which all limits that had a say are listed, for the response."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -27,15 +32,17 @@ class Door:
         tokens: TokenVerifier,
         *,
         max_wait_s: float,
+        limiter: Limiter | None = None,
         ledger: Ledger | None = None,
         log_line: Callable[[bytes], object] | None = None,
         unlogged: Iterable[str] = (),
     ) -> None:
         """`max_wait_s` is the longest that a caller may wait, and what those get who do not say.
 
-        `ledger` is where the record of every visit is kept. `log_line` writes the lines of the access log; without it,
-        and for the `unlogged` paths, there are none.
+        Without a `limiter` everybody may come as often as they like. `ledger` is where the record of every visit is
+        kept. `log_line` writes the lines of the access log; without it, and for the `unlogged` paths, there are none.
         """
+        self.limiter = limiter
         self.ledger = ledger
         self.log_line = log_line
         self.unlogged = frozenset(unlogged)
@@ -43,8 +50,11 @@ class Door:
         self._max_wait_s = max_wait_s
 
     def admits(self, scope: str) -> "Admission":
-        """A dependency of a route: gives the `Visit` of a caller whose token has the scope; raises `Forbidden`."""
-        return Admission(scope)
+        """A dependency of a route: gives the `Visit` of a caller whose token has the scope; raises `Forbidden`.
+
+        What is posted with the scope `answer` costs tokens: raises `TooManyRequests` where today's are used up.
+        """
+        return Admission(scope, self.limiter)
 
     def is_alive(self) -> bool:
         """Whether what is kept of visits is on its way to the catalog."""
@@ -57,18 +67,34 @@ class Door:
         wait_s = self._max_wait_s if timeout is None else min(_seconds(timeout), self._max_wait_s)
         return Visit(caller, new_query_id(), Deadline(wait_s), continue_trace(traceparent))
 
+    async def count(self, visit: Visit) -> list[Standing]:
+        """Count the request against its tenant's limit. Raises `TooManyRequests`, `Forbidden` or `Unavailable`."""
+        if self.limiter is None:
+            return []
+        return [await self.limiter.request(visit.caller.tenant, visit.caller.plan)]
+
+    async def make_room(self, visit: Visit, key: DocumentKey) -> None:
+        """Raise `QuotaReached` unless the tenant may have this document."""
+        if self.limiter is not None:
+            await self.limiter.document(key, visit.caller.plan)
+
 
 class Admission(SecurityBase):
     """Lets callers through whose tokens have a scope. FastAPI puts the scheme into the OpenAPI document."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, limiter: Limiter | None) -> None:
         self.scope = scope
+        self._limiter = limiter
         self.model = HTTPBearer(bearerFormat="JWT", description="`make token TENANT=… SCOPES=…` prints one")
         self.scheme_name = "token"
 
     async def __call__(self, request: Request) -> Visit:
         visit: Visit = request.scope[VISIT]
         visit.caller.require(self.scope)
+        if self._limiter is not None and self.scope == "answer" and request.method == "POST":
+            standing = await self._limiter.answer(visit.caller.tenant, visit.caller.plan)
+            if standing is not None:
+                request.scope[STANDINGS].append(standing)
         return visit
 
 

@@ -22,7 +22,8 @@ _UPLOAD = "PUT /v1/documents/{doc_id}"
 def count_usage(connection: sa.Connection, entries: Sequence[Entry]) -> None:
     """Add up what entries of one writer say. Called before the audit notes how far this writer was shipped: what comes
     again is left out by that."""
-    shipped = connection.scalar(sa.select(audit_chains.c.shipped).where(audit_chains.c.writer == entries[0].writer))
+    its_chain = sa.select(audit_chains.c.shipped).where(audit_chains.c.writer == entries[0].writer)
+    shipped = connection.scalar(its_chain.with_for_update())  # a killed writer's last transaction may still commit
     used: defaultdict[UsageKey, Used] = defaultdict(Used)
     for entry in entries:
         if entry.number > (shipped or 0) and entry.fields.get("tenant"):

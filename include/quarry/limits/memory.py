@@ -1,4 +1,4 @@
-"""Counts of one process: what limits use without Redis, and while Redis is down.
+"""Counts of one process: what limits use where there is no Redis.
 
 The in-process storage of the `limits` library looks through all its keys at every hit, which takes 2 ms with 10,000
 tenants; here, expired counts are dropped now and then.

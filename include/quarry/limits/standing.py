@@ -54,8 +54,10 @@ class Standing(NamedTuple):
 
 
 def fields_of(standings: Iterable[Standing]) -> Mapping[str, str]:
-    """The header fields of a response that several limits had a say in."""
+    """The header fields of a response that these limits had a say in."""
     standings = tuple(standings)
+    if not standings:
+        return {}
     return {
         "RateLimit-Policy": ", ".join(f'"{s.limit.name}";q={s.limit.amount};w={s.limit.window_s}' for s in standings),
         "RateLimit": ", ".join(f'"{s.limit.name}";r={s.remaining};t={s.reset_s}' for s in standings),

@@ -1,0 +1,97 @@
+"""Quotas: no answer beyond the day's tokens, no document beyond the plan's."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.schema import documents
+from include.quarry.catalog.usage import UsageKey, Used, add_usage
+from include.quarry.errors import QuotaReached, TooManyRequests
+from include.quarry.limits import quotas as module
+from include.quarry.limits.quotas import Quotas
+from include.quarry.records import DocumentKey
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+Charge = Callable[[int], None]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time of day, and how long the process has run; both move when the test moves them."""
+    times = [NOON.timestamp(), 100.0]
+    monkeypatch.setattr(module.time, "time", lambda: times[0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: times[1])
+    return times
+
+
+def charge(database: Database, tokens: int, tenant: str = "acme") -> None:
+    with database.write() as connection:
+        add_usage(connection, {UsageKey(tenant, NOON.date(), "fast"): Used(answers=1, prompt_tokens=tokens)})
+
+
+def put(database: Database, doc_id: str, tenant: str = "acme", *, deleted: bool = False) -> None:
+    texts = dict.fromkeys(("feed", "uri", "title", "content_type", "content_hash", "text"), "")
+    row = texts | {"corpus": "main", "tenant": tenant, "doc_id": doc_id, "deleted": deleted}
+    with database.write() as connection:
+        values = row | {"seq": 1, "version": 1, "metadata": {}, "outline": [], "accepted_at": NOON}
+        connection.execute(documents.insert().values(**values))
+
+
+def key(doc_id: str, tenant: str = "acme") -> DocumentKey:
+    return DocumentKey("main", tenant, doc_id)
+
+
+async def test_what_remains_of_todays_tokens(database: Database, clock: list[float]) -> None:
+    charge(database, 300)
+    charge(database, 9000, "umbra")
+    standing = await Quotas(database).tokens("acme", 1000)
+    assert (standing.remaining, standing.reset_s) == (700, 43_200)
+
+
+async def test_a_day_whose_tokens_are_used_up_ends_at_midnight(database: Database, clock: list[float]) -> None:
+    quotas = Quotas(database)
+    assert await quotas.tokens("acme", 1000)
+    charge(database, 1001)
+    clock[1] += 1  # what is known is a second old now
+    with pytest.raises(TooManyRequests, match="'acme' may use 1000 tokens in 86400 s") as refused:
+        await quotas.tokens("acme", 1000)
+    assert refused.value.retry_after_s == 43_200
+    clock[0] += 43_200
+    assert (await quotas.tokens("acme", 1000)).remaining == 1000
+
+
+async def test_a_plan_without_tokens_admits_no_answer(database: Database, clock: list[float]) -> None:
+    with pytest.raises(TooManyRequests):
+        await Quotas(database).tokens("acme", 0)
+
+
+async def test_documents_are_refused_when_there_are_as_many_as_allowed(database: Database) -> None:
+    quotas = Quotas(database)
+    for number in range(3):
+        await quotas.document(key(f"d{number}"), 3)
+        put(database, f"d{number}")
+    put(database, "gone", deleted=True)
+    put(database, "other", "umbra")
+    with pytest.raises(QuotaReached, match="'acme' has 3 documents, and its plan allows 3; delete some"):
+        await quotas.document(key("d3"), 3)
+    with pytest.raises(QuotaReached):
+        await quotas.document(key("gone"), 3)
+    await quotas.document(key("d1"), 3)  # a new version of what is there
+    await quotas.document(key("d3", "umbra"), 3)
+
+
+async def test_far_from_the_quota_documents_are_counted_seldom(
+    database: Database, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+    real = module.count_documents
+    monkeypatch.setattr(module, "count_documents", lambda *given: counted.append(given[1]) or real(*given))
+    quotas = Quotas(database)
+    for number in range(100):
+        await quotas.document(key(f"d{number}"), 16 * 50)
+    assert len(counted) == 2
+    clock[1] += 10  # others may have uploaded meanwhile
+    await quotas.document(key("late"), 16 * 50)
+    assert len(counted) == 3
