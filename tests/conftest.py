@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of our own; skipped where Debian's package is not installed."""
+@contextmanager
+def postgres_server(more: str = "") -> Iterator[str]:
+    """A PostgreSQL server of our own, with more options; skipped where Debian's package is not installed."""
     if not _POSTGRES_BIN:
         pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
     binaries = _POSTGRES_BIN[-1]
@@ -38,13 +39,20 @@ def postgres_url() -> Iterator[str]:
     data, port = folder / "data", free_port()
     create = [binaries / "initdb", "-D", data, "-U", "quarry", "--auth=trust", "--no-sync", "-E", "UTF8"]
     subprocess.run(create, check=True, capture_output=True, cwd=folder, **as_user)
-    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off {more}"
     start = [binaries / "pg_ctl", "-D", data, "-w", "-o", options, "-l", folder / "log", "start"]
     subprocess.run(start, check=True, capture_output=True, cwd=folder, **as_user)
     yield f"postgresql://quarry@127.0.0.1:{port}/postgres"
     stop = [binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"]
     subprocess.run(stop, check=True, capture_output=True, cwd=folder, **as_user)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """One server for all tests of a session."""
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -19,6 +19,9 @@ Metadata = Mapping[str, str]
 UPLOAD_FEED = "http"
 """Name of the feed of documents that users send themselves, one by one."""
 
+STREAM_FEEDS = "stream:"
+"""What the names of feeds begin with that tell of changes as they happen."""
+
 
 def hash_text(text: str) -> str:
     """Content address of a text: 64 hex digits of SHA-256 over its UTF-8 bytes."""

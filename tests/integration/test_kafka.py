@@ -93,7 +93,7 @@ def open_stream(broker: str, topic: str, database: Database):
 def accepted(database: Database, topic: str) -> int:
     """How many messages the catalog has taken in."""
     with database.read() as connection:
-        return sum(map(int, load_offsets(connection, f"kafka:quarry:{topic}").values()))
+        return sum(map(int, load_offsets(connection, f"stream:kafka:quarry:{topic}").values()))
 
 
 def until_all(database: Database, topic: str, source: Source, *streams: Stream) -> None:

@@ -135,6 +135,13 @@ def find_document(connection: sa.Connection, key: DocumentKey) -> sa.Row[*tuple[
     return connection.execute(sa.select(documents).where(_is(documents, key))).one_or_none()
 
 
+def documents_of_feed(connection: sa.Connection, feed: str) -> list[DocumentKey]:
+    """The documents that are there and were written last by this feed."""
+    d = documents.c
+    query = sa.select(d.corpus, d.tenant, d.doc_id).where(d.feed == feed, ~d.deleted)
+    return [DocumentKey(*row) for row in connection.execute(query)]
+
+
 def head(connection: sa.Connection, corpus: str) -> int:
     """The newest `seq` of a corpus, 0 when nothing was ever accepted."""
     newest = connection.scalar(sa.select(sa.func.max(changes.c.seq)).where(changes.c.corpus == corpus))

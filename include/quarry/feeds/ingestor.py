@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.log import Accepted, PreparedDocument, accept_delete, accept_upsert
+from include.quarry.catalog.log import Accepted, PreparedDocument, accept_delete, accept_upsert, documents_of_feed
 from include.quarry.catalog.offsets import advance_offset, store_offset
 from include.quarry.catalog.quarantine import set_aside
 from include.quarry.catalog.versions import chunkers_of
 from include.quarry.chunking.protocol import Chunker
 from include.quarry.errors import ContentTooLarge, InvalidInput, UnreadableContent
 from include.quarry.feeds.keys import document_key
-from include.quarry.feeds.protocol import Batch, Change, Deleted, Garbled, Upserted
+from include.quarry.feeds.protocol import Batch, Change, Cleared, Deleted, Garbled, Upserted
 from include.quarry.parsing.registry import parser_for
 from include.quarry.parsing.titles import with_title
 from include.quarry.records import Block, DocumentKey, RawDocument, hash_bytes
@@ -24,6 +24,7 @@ from include.quarry.specs import ChunkerSpec
 
 logger = logging.getLogger(__name__)
 _ATTEMPTS = 3
+Plain = Deleted | Cleared | Garbled
 Chunkers = Mapping[str, Sequence[ChunkerSpec]]
 """Corpus -> the chunkers of its index versions."""
 
@@ -100,7 +101,7 @@ class Ingestor:
             )
         return list(parser_for(raw.content_type).blocks(raw.content))
 
-    def _read(self, change: Change) -> "Deleted | Garbled | _Read":
+    def _read(self, change: Change) -> "Plain | _Read":
         if not isinstance(change, Upserted):
             return change
         for attempt in range(1, _ATTEMPTS + 1):
@@ -114,7 +115,7 @@ class Ingestor:
                     return _garbled(change, error)
         raise AssertionError("the last attempt returns")
 
-    def _cut(self, change: "Deleted | Garbled | _Read", specs: Chunkers) -> "Deleted | Garbled | _Cut":
+    def _cut(self, change: "Plain | _Read", specs: Chunkers) -> "Deleted | Cleared | Garbled | _Cut":
         if not isinstance(change, _Read):
             return change
         raw = change.upserted.raw
@@ -164,7 +165,7 @@ def _chunkers(connection: sa.Connection, batch: Iterable[Change]) -> Chunkers:
     return {corpus: chunkers_of(connection, corpus) for corpus in sorted(corpora)}
 
 
-def _apply(connection: sa.Connection, feed: str, change: Deleted | Garbled | _Cut) -> str:
+def _apply(connection: sa.Connection, feed: str, change: Plain | _Cut) -> str:
     match change:
         case _Cut(document, replaces):
             accepted = accept_upsert(connection, document, feed)
@@ -174,6 +175,10 @@ def _apply(connection: sa.Connection, feed: str, change: Deleted | Garbled | _Cu
         case Deleted(key):
             gone = accept_delete(connection, key, feed)
             return "changed" if gone is not None and gone.changed else "unchanged"
+        case Cleared():
+            for key in documents_of_feed(connection, feed):
+                accept_delete(connection, key, feed)
+            return "changed"
         case Garbled(key, uri, reason):
             set_aside(connection, key, uri, feed, reason)
             return "quarantined"

@@ -14,7 +14,7 @@ from include.quarry.feeds.debezium import read_envelope, read_key
 from include.quarry.feeds.events import read_event, read_tombstone
 from include.quarry.feeds.protocol import Batch, Change, Garbled, OffsetOf
 from include.quarry.feeds.rows import RowMapping
-from include.quarry.records import DocumentKey
+from include.quarry.records import STREAM_FEEDS, DocumentKey
 
 Format = Literal["event", "debezium"]
 Read = Callable[[Message], Change | None]
@@ -40,7 +40,7 @@ class KafkaFeed:
         """Raises `Misconfigured` for options that librdkafka refuses, and for envelopes without a mapping."""
         self._topic = topic
         self._corpus = corpus
-        self._name = f"kafka:{group}:{topic}"
+        self._name = f"{STREAM_FEEDS}kafka:{group}:{topic}"
         self._read = _reader(format, corpus, mapping)
         self._at: dict[int, str | None] = {}  # offsets as the catalog holds them, of the partitions held here
         self._again: set[int] = set()

@@ -59,6 +59,13 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Cleared:
+    """Everything that the feed has brought is gone."""
+
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Garbled:
     """What came cannot be understood: it is set aside under a key that tells where it stood, with its bytes."""
 
@@ -68,7 +75,7 @@ class Garbled:
     content: bytes
 
 
-Change = Upserted | Deleted | Garbled
+Change = Upserted | Deleted | Cleared | Garbled
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The fresh tail: texts of documents that users upload are embedded at once, a few at a time, inline in SQL."""
+"""The fresh tail: texts that users send and streams bring are embedded at once, a few at a time, inline in SQL."""
 
 import logging
 import threading
@@ -15,7 +15,6 @@ from include.quarry.errors import QuarryError, Unavailable
 from include.quarry.lake.claims import claim, release
 from include.quarry.lake.pending import PendingQuery, PendingText, pending_texts
 from include.quarry.lake.vectors import VectorLake
-from include.quarry.records import UPLOAD_FEED
 from include.quarry.specs import EmbeddingSpec, IndexSpec
 
 logger = logging.getLogger(__name__)
@@ -24,7 +23,7 @@ _LOOK_AGAIN_S = 30.0
 
 
 class FreshTail:
-    """Embeds uploads immediately; what scheduled feeds brought is the backfill's, until a grace time has passed."""
+    """Embeds uploads and streams at once; what schedules brought is the backfill's, until a grace time is over."""
 
     def __init__(
         self,
@@ -103,7 +102,7 @@ class FreshTail:
     def _pending(self, corpus: str, chunker: str, fingerprint: str, claimant: str | None) -> list[PendingText]:
         size = self._batch_size
         overdue_at = datetime.now(UTC) - self._bulk_grace
-        uploads = PendingQuery(corpus, chunker, fingerprint, feed=UPLOAD_FEED, claimant=claimant, limit=size)
+        uploads = PendingQuery(corpus, chunker, fingerprint, fresh=True, claimant=claimant, limit=size)
         overdue = PendingQuery(corpus, chunker, fingerprint, changed_until=overdue_at, claimant=claimant, limit=size)
         with self._database.read() as connection:
             return pending_texts(connection, uploads) or pending_texts(connection, overdue)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from include.quarry.catalog.schema import chunks, claims, documents, vectors
-from include.quarry.records import Passage
+from include.quarry.records import STREAM_FEEDS, UPLOAD_FEED, Passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class PendingText:
 class PendingQuery:
     """Whose texts: one corpus, the chunks of one chunker, one vector space; and of which documents.
 
+    `fresh` leaves only what users send and streams bring, which is embedded at once, not what a schedule reads.
     With `claimant`, texts that another owner is embedding right now are left out, so that they fill up no `limit`.
     """
 
@@ -30,7 +31,7 @@ class PendingQuery:
     fingerprint: str
     changed_from: datetime | None = None
     changed_until: datetime | None = None
-    feed: str | None = None
+    fresh: bool = False
     claimant: str | None = None
     limit: int | None = None
 
@@ -75,8 +76,9 @@ def _select(wanted: PendingQuery) -> sa.Select[tuple[str, str, str, int]]:
         query = query.where(documents.c.accepted_at >= wanted.changed_from)
     if wanted.changed_until is not None:
         query = query.where(documents.c.accepted_at < wanted.changed_until)
-    if wanted.feed is not None:
-        query = query.where(documents.c.feed == wanted.feed)
+    if wanted.fresh:
+        feed = documents.c.feed
+        query = query.where(sa.or_(feed == UPLOAD_FEED, feed.startswith(STREAM_FEEDS)))
     if wanted.claimant is not None:
         same_text = sa.and_(claims.c.fingerprint == wanted.fingerprint, claims.c.text_hash == chunks.c.text_hash)
         by_another = sa.and_(claims.c.owner != wanted.claimant, claims.c.expires_at > datetime.now(UTC))

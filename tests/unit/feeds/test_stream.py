@@ -1,6 +1,7 @@
 """A stream is read once and in order, whoever reads it, however often it is read again, whatever is in it."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from include.quarry.catalog.schema import changes
 from include.quarry.errors import Fenced
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
-from include.quarry.feeds.protocol import Batch, Deleted, Garbled, Upserted
+from include.quarry.feeds.protocol import Batch, Cleared, Deleted, Garbled, Upserted
 from include.quarry.feeds.stream import Stream
 from include.quarry.records import DocumentKey, RawDocument
 from tests.unit.feeds.memory_feed import MemoryFeed, MemoryTopic
@@ -121,6 +122,24 @@ def test_poison_is_set_aside_with_its_reason_and_the_rest_goes_on(
         reasons = {found.key.doc_id: found.reason for found in list_quarantine(connection, "main")}
     assert set(reasons) == {"type", "large", "empty", "crash", "offset-7"}
     assert "nobody thought of" in reasons["crash"]
+
+
+def test_a_stream_that_is_cleared_takes_all_it_brought_and_nothing_else(database: Database) -> None:
+    Ingestor(database, make_chunker, 10_000).upsert(upsert("theirs", "stays").raw, "http")
+    topic = MemoryTopic()
+    for change in (upsert("a", "one"), upsert("b", "two"), Cleared(), upsert("b", "two")):
+        topic.send("p", change)
+    reader(database, topic).step()
+    assert [text_of(database, doc_id) for doc_id in ("theirs", "a", "b")] == ["stays", None, "two"]
+
+
+def test_a_moved_document_is_in_one_place_at_any_moment(database: Database) -> None:
+    topic = MemoryTopic()
+    topic.send("p", upsert("old", "text"))
+    topic.send("p", replace(upsert("new", "text"), replaces=key("old")))
+    reader(database, topic).step()
+    assert (text_of(database, "old"), text_of(database, "new")) == (None, "text")
+    assert log_of(database, "old") == ["upsert", "delete"]
 
 
 def test_a_batch_that_fails_leaves_neither_changes_nor_offset(

@@ -1,4 +1,4 @@
-"""Which texts wait: each once, of the asked window and feed, and only while they have no vector."""
+"""Which texts wait: each once, of the asked window and kind of feed, and only while they have no vector."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -82,6 +82,7 @@ def test_a_claim_in_another_space_holds_nobody_off(three_days: Database) -> None
     assert "Text of day 0." in pending(three_days, claimant="me")
 
 
-def test_a_feed_can_be_asked_for_alone(three_days: Database) -> None:
+def test_what_users_send_and_streams_bring_can_be_asked_for_alone(three_days: Database) -> None:
     put(three_days, "upload", "Uploaded.", at=DAY, feed="http")
-    assert pending(three_days, feed="http") == ["Uploaded."]
+    put(three_days, "row", "Streamed.", at=DAY, feed="stream:postgres:slot:notes")
+    assert pending(three_days, fresh=True) == ["Uploaded.", "Streamed."]

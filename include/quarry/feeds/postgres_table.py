@@ -1,0 +1,92 @@
+"""The SQL side of the PostgreSQL feed: the table, its publication, and how its slot stands."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, Literal
+
+import psycopg2
+from psycopg2 import sql
+
+from include.quarry.errors import Misconfigured
+from include.quarry.feeds.pgoutput import Values
+from include.quarry.feeds.rows import RowMapping
+
+SESSION = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex"
+"""Every session writes values alike, so that a row read and a row sent give the same document."""
+
+_BACKLOG = """
+SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) FROM pg_replication_slots WHERE slot_name = %s
+"""
+
+
+class PostgresTable:
+    """One table, `schema.name`. Every call has a connection of its own; raises what psycopg2 raises."""
+
+    def __init__(self, dsn: str, name: str, mapping: RowMapping) -> None:
+        self._dsn = dsn
+        self.name = name if "." in name else f"public.{name}"
+        self._identifier = sql.Identifier(*self.name.split(".", 1))
+        self._key = mapping.key
+        self._needs_old_rows = mapping.tenant_column not in ("", *mapping.key)
+        self._columns = sorted(mapping.columns)
+        self._texts = sql.SQL(", ").join(_text(name) for name in self._columns)
+
+    def publish(self, publication: str) -> None:
+        """See that the publication is there. Raises `Misconfigured` for a server, or a table, that logs too little."""
+        with closing(self._connect()) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("SHOW wal_level")
+            (level,) = cursor.fetchone() or ("",)
+            if level != "logical":
+                raise Misconfigured(f"the PostgreSQL server has wal_level={level}; set it to logical and start it anew")
+            cursor.execute("SELECT relreplident FROM pg_class WHERE oid = %s::regclass", (self.name,))
+            (identity,) = cursor.fetchone() or ("",)
+            if self._needs_old_rows and identity != "f":
+                raise Misconfigured(
+                    f"the tenant column of {self.name} is not part of the key, so a delete would not say whose row it "
+                    f"was; ALTER TABLE {self.name} REPLICA IDENTITY FULL"
+                )
+            cursor.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", (publication,))
+            if cursor.fetchone() is None:
+                make = sql.SQL("CREATE PUBLICATION {} FOR TABLE {}")
+                cursor.execute(make.format(sql.Identifier(publication), self._identifier))
+
+    def slot_state(self, slot: str) -> Literal["absent", "usable", "lost"]:
+        """Whether the slot is there, and whether the server still has what it needs."""
+        row = self._one("SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", slot)
+        return "absent" if row is None else "lost" if row[0] == "lost" else "usable"
+
+    def backlog_bytes(self, slot: str) -> int:
+        """How much of the server's log the slot holds back."""
+        row = self._one(_BACKLOG, slot)
+        return int(row[0] or 0) if row else 0
+
+    def rows(self, snapshot: str, size: int) -> Iterator[list[Values]]:
+        """All rows as they were when the snapshot was taken, `size` at a time."""
+        query = sql.SQL("SELECT {} FROM {}").format(self._texts, self._identifier)
+        with closing(self._connect()) as connection, connection.cursor() as setting:
+            connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            setting.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
+            with connection.cursor("quarry_rows") as cursor:
+                cursor.execute(query)
+                while found := cursor.fetchmany(size):
+                    yield [dict(zip(self._columns, row, strict=True)) for row in found]
+
+    def look_up(self, row: Values) -> Values | None:
+        """The row with this key as it is now; None when it is gone."""
+        same = sql.SQL(" AND ").join(sql.SQL("{} = %s").format(_text(name)) for name in self._key)
+        query = sql.SQL("SELECT {} FROM {} WHERE {}").format(self._texts, self._identifier, same)
+        found = self._one(query, *(str(row[name]) for name in self._key))
+        return None if found is None else dict(zip(self._columns, found, strict=True))
+
+    def _one(self, query: Any, *values: str) -> Any:
+        with closing(self._connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchone()
+
+    def _connect(self) -> Any:
+        return psycopg2.connect(self._dsn, options=SESSION, application_name="quarry")
+
+
+def _text(column: str) -> sql.Composable:
+    """A column as its output function writes it, which is how logical replication sends it; null becomes empty."""
+    return sql.SQL("concat({})").format(sql.Identifier(column))
