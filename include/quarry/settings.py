@@ -116,6 +116,7 @@ class Settings(BaseSettings):
         {}, description="price by node class, as JSON, for the cost of a backfill; others are free"
     )
 
+    feeds: str = Field("", description="file of the streams to read, see include/feeds/example.yaml; empty means none")
     max_document_bytes: int = Field(20_000_000, ge=1, description="largest document accepted, in bytes")
     follow_interval_s: float = Field(0.25, gt=0, le=60, description="how often a replica asks the log for news")
     version_retention_s: float = Field(

@@ -1,9 +1,10 @@
-"""The indexing deployment: accepts single documents, embeds the fresh tail of the log, and texts of callers."""
+"""The indexing deployment: accepts documents and streams, embeds the fresh tail of the log, and texts of callers."""
 
 import asyncio
 import os
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -11,6 +12,7 @@ from ray import serve
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import Accepted
 from include.quarry.embedding.engine import embedders
+from include.quarry.feeds.feed_specs import load_feed_specs
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.uploads import Uploads
@@ -20,6 +22,7 @@ from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, RawDocument
 from include.quarry.routing.live_embedding import Embedded, LiveEmbedding
 from include.quarry.settings import Settings
+from ray_apps.indexing.streams import StreamReader
 
 _EMBED_EVERY_S = 0.1
 
@@ -30,7 +33,8 @@ class IndexingDeployment:
 
     def __init__(self, settings: Settings) -> None:
         database = Database(settings.catalog_url)
-        self._uploads = Uploads(database, Ingestor(database, make_chunker, settings.max_document_bytes))
+        ingestor = Ingestor(database, make_chunker, settings.max_document_bytes)
+        self._uploads = Uploads(database, ingestor)
         owner = f"{socket.gethostname()}:{os.getpid()}"
         lake = VectorLake(database, settings.lake_uri)
         embedder_of = embedders(settings)
@@ -38,11 +42,15 @@ class IndexingDeployment:
         fresh = FreshTail(database, lake, embedder_of, owner, bulk_grace_s=settings.bulk_grace_s)
         self._fresh = threading.Thread(target=fresh.run, args=(_EMBED_EVERY_S,), name="fresh-tail", daemon=True)
         self._fresh.start()
+        specs = load_feed_specs(Path(settings.feeds)) if settings.feeds else ()
+        self._streams = [StreamReader(spec, ingestor, database) for spec in specs]
 
     async def check_health(self) -> None:
         """Asked by Serve; a replica that no longer embeds is replaced."""
         if not self._fresh.is_alive():
             raise RuntimeError("the fresh tail's thread has ended")
+        if not all(stream.is_alive() for stream in self._streams):
+            raise RuntimeError("a stream's thread has ended")
 
     async def put(self, raw: RawDocument) -> Accepted:
         """Accept an upsert; raises `InvalidInput`."""

@@ -5,6 +5,7 @@ the fact, for tools that show lag. Of two readers that believe to hold one parti
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Literal
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -70,6 +71,12 @@ class KafkaFeed:
         return self._name
 
     def pull(self, offset_of: OffsetOf, *, limit: int, wait_s: float) -> list[Batch]:
+        try:
+            return self._pull(offset_of, limit, wait_s)
+        except KafkaException as error:
+            raise Unavailable(f"topic {self._topic!r}: {error.args[0]}") from error
+
+    def _pull(self, offset_of: OffsetOf, limit: int, wait_s: float) -> list[Batch]:
         self._offset_of, self._failure = offset_of, None
         for partition in sorted(self._again & self._at.keys()):
             self._at[partition] = offset_of(self._partition_name(partition))
@@ -91,7 +98,8 @@ class KafkaFeed:
 
     def accepted(self, partition: str, offset: str) -> None:
         place = TopicPartition(self._topic, int(partition.rpartition("/")[2]), int(offset))
-        self._consumer.commit(offsets=[place], asynchronous=True)
+        with suppress(KafkaException):  # nothing depends on it, and the next one says it again
+            self._consumer.commit(offsets=[place], asynchronous=True)
 
     def rewind(self, partition: str) -> None:
         self._again.add(int(partition.rpartition("/")[2]))

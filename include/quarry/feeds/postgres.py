@@ -85,7 +85,12 @@ class PostgresFeed:
 
     def lag(self) -> dict[str, int]:
         """Bytes of the server's log that the slot holds back, since it does not count changes."""
-        return {} if self._connection is None else {self._table.name: self._table.backlog_bytes(self._slot)}
+        if self._connection is None:
+            return {}
+        try:
+            return {self._table.name: self._table.backlog_bytes(self._slot)}
+        except psycopg2.Error as error:
+            raise _named(error, self._slot) from error
 
     def close(self) -> None:
         connection, self._connection, self._cursor, self._reading = self._connection, None, None, None

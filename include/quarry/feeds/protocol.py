@@ -97,7 +97,7 @@ OffsetOf = Callable[[str], str | None]
 
 
 class ChangeFeed(Protocol):
-    """A feed that tells of changes. One thread uses it."""
+    """A feed that tells of changes. One thread uses it; `lag` alone may be asked from another."""
 
     @property
     def name(self) -> str:
@@ -122,7 +122,7 @@ class ChangeFeed(Protocol):
         ...
 
     def lag(self) -> dict[str, int]:
-        """Changes that wait in the source, by partition this reader holds; as far as the source can tell."""
+        """What waits in the source, by partition this reader holds, as far as it can tell. Raises `Unavailable`."""
         ...
 
     def close(self) -> None:

@@ -54,6 +54,10 @@ class Stream:
         """End `run` after the batch at hand."""
         self._stopped.set()
 
+    def lag(self) -> dict[str, int]:
+        """What waits in the source, by partition; from any thread. Raises `Unavailable`."""
+        return self._feed.lag()
+
     def close(self) -> None:
         """Leave the source; the offsets stay in the catalog."""
         self._feed.close()

@@ -1,0 +1,104 @@
+"""What streams the platform reads: a YAML file of feeds, each of a kind, checked before anything is opened."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from include.quarry.errors import Misconfigured
+from include.quarry.feeds.rows import RowMapping
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Column = Annotated[str, StringConstraints(min_length=1)]
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class Part(BaseModel):
+    """Root of all parts of a feed's description."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Rows(Part):
+    """Which columns make a document; see `RowMapping`."""
+
+    key: tuple[Column, ...] = Field(min_length=1)
+    text: tuple[Column, ...] = Field(min_length=1)
+    tenant: Name = "default"
+    tenant_column: str = ""
+    title: str = ""
+    metadata: tuple[Column, ...] = ()
+    content_type: str = "text/plain"
+    prefix: str = ""
+
+    def mapping(self, corpus: str) -> RowMapping:
+        """The mapping into a corpus."""
+        return RowMapping(corpus, **self.model_dump())
+
+
+class KafkaSpec(Part):
+    """A topic. Replicas that read it are one consumer group and share its partitions."""
+
+    kind: Literal["kafka"]
+    servers: str = Field(min_length=1)
+    topic: str = Field(min_length=1)
+    group: str = Field("quarry", min_length=1)
+    corpus: Name = "main"
+    format: Literal["event", "debezium"] = "event"
+    rows: Rows | None = None
+    options: dict[str, str] = {}
+
+
+class PostgresSpec(Part):
+    """A table. One replica reads it, the others wait for it to end."""
+
+    kind: Literal["postgres"]
+    dsn: str = Field(min_length=1, repr=False)
+    table: str = Field(min_length=1)
+    slot: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "quarry"
+    corpus: Name = "main"
+    rows: Rows
+
+
+FeedSpec = Annotated[KafkaSpec | PostgresSpec, Field(discriminator="kind")]
+
+
+class FeedSpecs(Part):
+    """The whole file."""
+
+    feeds: tuple[FeedSpec, ...] = ()
+
+
+def load_feed_specs(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[KafkaSpec | PostgresSpec, ...]:
+    """The feeds of a file. Raises `Misconfigured` naming the field, or the variable that is not set."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise Misconfigured(f"feeds {path} cannot be read: {error}; QUARRY_FEEDS names the file") from error
+    try:
+        return FeedSpecs.model_validate(_filled(document or {}, environment, path)).feeds
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise Misconfigured(f"feeds {path.name}: {wrong}; include/feeds/example.yaml shows how they look") from error
+
+
+def _filled(part: Any, environment: Mapping[str, str], path: Path) -> Any:
+    """The document with `${NAME}` taken from the environment."""
+    if isinstance(part, dict):
+        return {name: _filled(value, environment, path) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_filled(value, environment, path) for value in part]
+    if not isinstance(part, str):
+        return part
+
+    def value(found: re.Match[str]) -> str:
+        name = found.group(1)
+        if name not in environment:
+            raise Misconfigured(f"feeds {path.name}: the environment variable {name} is not set")
+        return environment[name]
+
+    return _VARIABLE.sub(value, part)

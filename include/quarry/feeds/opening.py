@@ -1,0 +1,35 @@
+"""From a feed's description to the feed itself; a kind's client is imported only where it is used."""
+
+# ruff: noqa: PLC0415
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.log import documents_of_feed
+from include.quarry.feeds.feed_specs import KafkaSpec, PostgresSpec
+from include.quarry.feeds.protocol import ChangeFeed
+from include.quarry.records import DocumentKey
+
+
+def open_change_feed(spec: KafkaSpec | PostgresSpec, database: Database) -> ChangeFeed:
+    """The feed; raises `Misconfigured` for what its client refuses."""
+    match spec:
+        case KafkaSpec():
+            from include.quarry.feeds.kafka import KafkaFeed
+
+            mapping = None if spec.rows is None else spec.rows.mapping(spec.corpus)
+            return KafkaFeed(
+                spec.servers,
+                spec.topic,
+                group=spec.group,
+                corpus=spec.corpus,
+                format=spec.format,
+                mapping=mapping,
+                options=spec.options,
+            )
+        case PostgresSpec():
+            from include.quarry.feeds.postgres import PostgresFeed
+
+            def known(feed: str) -> list[DocumentKey]:
+                with database.read() as connection:
+                    return documents_of_feed(connection, feed)
+
+            return PostgresFeed(spec.dsn, spec.table, spec.rows.mapping(spec.corpus), slot=spec.slot, known=known)

@@ -1,0 +1,56 @@
+"""Feeds are described in a file that is checked before anything is opened."""
+
+from pathlib import Path
+
+import pytest
+
+from include.quarry.errors import Misconfigured
+from include.quarry.feeds.feed_specs import KafkaSpec, PostgresSpec, load_feed_specs
+
+EXAMPLE = Path(__file__).parents[3] / "include/feeds/example.yaml"
+VARIABLES = {"QUARRY_KAFKA_PASSWORD": "secret", "QUARRY_ARTICLES_DSN": "postgresql://x"}
+
+
+def test_the_example_is_what_it_shows() -> None:
+    events, debezium, table = load_feed_specs(EXAMPLE, VARIABLES)
+    assert isinstance(events, KafkaSpec) and events.options["sasl.password"] == "secret"
+    assert isinstance(debezium, KafkaSpec) and debezium.rows is not None and debezium.rows.key == ("id",)
+    assert isinstance(table, PostgresSpec) and table.dsn == "postgresql://x"
+    assert "postgresql://x" not in repr(table)
+
+
+def test_a_secret_that_is_not_set_is_named() -> None:
+    with pytest.raises(Misconfigured, match="QUARRY_ARTICLES_DSN"):
+        load_feed_specs(EXAMPLE, {"QUARRY_KAFKA_PASSWORD": "secret"})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("feeds: [{kind: carrier pigeon}]", "carrier pigeon"),
+        ("feeds: [{kind: kafka, servers: x}]", "feeds.0.kafka.topic"),
+        ("feeds: [{kind: kafka, servers: x, topic: y, more: z}]", "feeds.0.kafka.more"),
+        ("feeds: [{kind: postgres, dsn: x, table: t, rows: {key: [], text: [b]}}]", "rows.key"),
+        ("feeds: [{kind: postgres, dsn: x, table: t, slot: 'a; b', rows: {key: [a], text: [b]}}]", "slot"),
+        ("feeds: 7", "feeds"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "feeds.yaml"
+    path.write_text(text)
+    with pytest.raises(Misconfigured, match=said):
+        load_feed_specs(path, {})
+
+
+def test_a_file_that_is_not_there_is_the_operator_s_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="QUARRY_FEEDS"):
+        load_feed_specs(tmp_path / "none.yaml", {})
+
+
+def test_an_error_shows_no_secret(tmp_path: Path) -> None:
+    path = tmp_path / "feeds.yaml"
+    path.write_text("feeds: [{kind: postgres, dsn: '${DSN}', table: [1]}]")
+    with pytest.raises(Misconfigured) as raised:
+        load_feed_specs(path, {"DSN": "postgresql://user:hunter2@x"})
+    assert "hunter2" not in str(raised.value)
