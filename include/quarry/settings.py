@@ -59,6 +59,10 @@ class Settings(BaseSettings):
         "", description="Redis of limits and caches, redis://HOST:PORT/NUMBER; empty means in process", repr=False
     )
     store_timeout_s: float = Field(10, gt=0, le=600, description="how long a vector server may take to answer")
+    page_examples: str = Field(
+        "What does tenacity do?|Which packages parse HTML?|How can I retry a request that failed?",
+        description="questions that the page at / offers to begin with, with | between them; may be empty",
+    )
     docs: str = Field("environment:", description="what is ingested by default: a folder, or `environment:`")
 
     failure_webhook: str = Field(

@@ -27,6 +27,7 @@ from include.quarry.gateway.document_routes import document_routes
 from include.quarry.gateway.embedding_routes import embedding_routes
 from include.quarry.gateway.feedback_routes import feedback_routes
 from include.quarry.gateway.model_routes import model_routes
+from include.quarry.gateway.page_routes import page_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.gateway.usage_routes import usage_routes
@@ -77,6 +78,7 @@ class GatewayDeployment:
             status_routes(self.status, self.ready, self.metrics, door),
             version_routes(VersionDesk(self._settings), door),
             usage_routes(UsageReport(self._database, read_plans(self._settings.plans)), door),
+            page_routes([text for text in self._settings.page_examples.split("|") if text]),
         )
         return build_http_app(routers, door, max_document_bytes=self._settings.max_document_bytes)
 

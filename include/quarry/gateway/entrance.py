@@ -6,12 +6,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from include.quarry.errors import QuarryError
 from include.quarry.gateway.door import STANDINGS, VISIT, Door
+from include.quarry.gateway.page_routes import PAGE_PATHS
 from include.quarry.gateway.problems import problem_of
 from include.quarry.gateway.trace import continue_trace, new_query_id
 from include.quarry.limits.standing import Standing, fields_of
 
-PUBLIC = frozenset(
-    {"/", "/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+PUBLIC = PAGE_PATHS | frozenset(
+    {"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
 )
 """Paths that need no token. Everything else does, also what does not exist and what a route forgot to guard."""
 
