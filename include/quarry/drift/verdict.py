@@ -40,13 +40,11 @@ class State:
 class Verdict:
     """The decision. `level` is about this window alone, `outcome` about it and those before.
 
-    `adjusted` holds Holm's p-value of each statistic that was tested. `begins` is true in the window in which the
-    outcome becomes drift or model_changed: the moment to act, once.
+    `adjusted` holds Holm's p-value of each statistic that was tested.
     """
 
     outcome: Outcome
     level: Level
-    begins: bool
     state: State
     statistics: tuple[Statistic, ...]
     adjusted: Mapping[str, float]
@@ -73,9 +71,8 @@ def judge(statistics: Sequence[Statistic], state: State) -> Verdict:
     surest = min((adjusted[one.name] for one in alarms), default=1.0)
     level: Level = "calm" if not alarms else "overwhelming" if surest <= ALPHA_OVERWHELMING else "significant"
     after = step(state, level)
-    begins = after.condition == "drift" and state.condition != "drift"
     reasons = tuple(_reasons(statistics, adjusted, alarms))
-    return Verdict(after.condition, level, begins, after, tuple(statistics), adjusted, reasons)
+    return Verdict(after.condition, level, after, tuple(statistics), adjusted, reasons)
 
 
 def step(state: State, level: Level) -> State:
@@ -106,12 +103,12 @@ def model_changed(sentinels: Statistic, state: State) -> Verdict:
         f"{sentinels.details['moved']:.0f} of {sentinels.details['texts']:.0f} sentinel texts moved, the furthest by "
         f"{sentinels.value:.4f} (allowed is below {sentinels.floor:g})"
     )
-    return Verdict("model_changed", "unjudged", True, state, (sentinels,), {}, (reason,))
+    return Verdict("model_changed", "unjudged", state, (sentinels,), {}, (reason,))
 
 
 def insufficient_data(reason: str, state: State, statistics: Sequence[Statistic] = ()) -> Verdict:
     """No judgement, and no change of the state."""
-    return Verdict("insufficient_data", "unjudged", False, state, tuple(statistics), {}, (reason,))
+    return Verdict("insufficient_data", "unjudged", state, tuple(statistics), {}, (reason,))
 
 
 def _reasons(

@@ -84,10 +84,9 @@ class DriftWatch:
             "judged": whole is not None,
         }
         if whole is None:
-            return known | {"outcome": "insufficient_data", "begins": False}
+            return known | {"outcome": "insufficient_data"}
         return known | {
             "outcome": whole.outcome,
-            "begins": whole.begins,
             "reasons": list(whole.reasons),
             "remedy": asdict(choose_remedy(whole)),
             "tenants": {tenant: verdict.outcome for tenant, verdict in found.items()},
@@ -110,12 +109,6 @@ def verdict_of(corpus: str, until: datetime, settings: Settings) -> dict[str, An
         lake = VectorLake(database, settings.lake_uri)
         return DriftWatch(database, lake, settings.home.absolute(), corpus).summary(until)
     except NotFound as error:
-        return {
-            "corpus": corpus,
-            "judged": False,
-            "outcome": "insufficient_data",
-            "begins": False,
-            "reason": str(error),
-        }
+        return {"corpus": corpus, "judged": False, "outcome": "insufficient_data", "reason": str(error)}
     finally:
         database.close()
