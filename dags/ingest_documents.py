@@ -4,7 +4,7 @@ Runs every hour, and by hand with another folder, corpus or tenant. Each documen
 cut and committed to the catalog's log together with the feed's offset, so a run that dies is simply run again;
 unchanged documents cost a hash, and one that cannot be parsed is quarantined while the rest goes on.
 
-When something has changed, the asset `quarry://catalog/main` says so, and `backfill_embeddings` follows.
+When something has changed, the asset `quarry://catalog` says so, and `backfill_embeddings` follows.
 """
 
 from dataclasses import asdict

@@ -5,7 +5,8 @@
 
 - **By hand**: `spec` is `live`, the name of an index spec, or JSON; `suite` is what the gate judges by, and empty means
   that there is none; `approval` lets a person decide in this UI before the version answers anyone.
-- **By itself**: after `quarry://drift/main`; after an embedding run (`quarry://lake/main`) only for a first version.
+- **By itself**: after drift (`quarry://drift`), and for a first version after an embedding run (`quarry://lake`). Each
+  corpus has a run of its own: it is the event's partition key, and then the run's, and goes before the parameter.
 
 A version that fails anywhere is taken off and marked `failed`; the live one goes on answering. The one that was live
 before follows the log until its retention ends, so that `python -m include.quarry.versions rollback` is quick.
@@ -14,44 +15,43 @@ The version's id follows from the run: a task that is tried again works on the s
 
 from typing import Any, Literal
 
-from airflow.sdk import Param, chain, task
+from airflow.sdk import Param, PartitionedAssetTimetable, chain, task
 from approval import VersionApproval
 from quarry_dag import DRIFT, LAKE, final, name_param, quarry_dag, run_to_the_end, spec_param
 from ray_job_operator import RayJobOperator
 
 from include.quarry.settings import load_settings
 
-CORPUS = "{{ params.corpus | quote }}"
-OPTIONS = f"--corpus {CORPUS} --spec {{{{ params.spec | quote }}}}"
-ASKED_BY = "{{ 'asset' if dag_run.run_type == 'asset_triggered' else 'hand' }}"  # the type itself renders as an enum
-VERSION = "{{ params.corpus }}-{{ run_id | digest }}"
+CORPUS = "{{ partition_key or params.corpus }}"
+QUOTED = "{{ (partition_key or params.corpus) | quote }}"
+OPTIONS = f"--corpus {QUOTED} --spec {{{{ params.spec | quote }}}}"
+VERSION = f"{CORPUS}-{{{{ run_id | digest }}}}"
 SHADOW_SHARE, CANARY_PERCENT = 0.5, (5, 25, 50)
 
 with quarry_dag(
     __file__,
     doc=__doc__,
-    schedule=(LAKE | DRIFT),
+    schedule=PartitionedAssetTimetable(assets=LAKE | DRIFT),
     tags=["index", "ray"],
     params={
         "corpus": name_param("main", "Corpus to index"),
         "spec": spec_param(),
-        "suite": Param(load_settings().suite_of_gate, type="string", description="Suite of the gate; empty means none"),
+        "suite": Param("auto", type="string", description="Suite of the gate; `auto` is the corpus's, empty is none"),
         "approval": Param(False, type="boolean", description="Wait for a person's word before the promotion"),
     },
 ) as dag:
 
     @task.short_circuit
-    def decide(corpus: str, asked_by: str, triggering_asset_events: Any = None) -> bool:
+    def decide(corpus: str, triggering_asset_events: Any = None) -> bool:
         """Whoever asks by hand gets a version, and so does drift; new vectors bring only the first one."""
-        from include.quarry.routing.promotion import needs_reindex  # noqa: PLC0415 heavy
+        from include.quarry.routing.promotion import unanswered_corpora  # noqa: PLC0415 heavy
 
-        drifted = any(asset.uri == DRIFT.uri for asset in triggering_asset_events or ())
-        return asked_by != "asset" or drifted or needs_reindex(corpus, load_settings())
+        asked_by = {asset.uri for asset in triggering_asset_events or ()}
+        return not asked_by or DRIFT.uri in asked_by or corpus in unanswered_corpora(load_settings())
 
     embed_missing = RayJobOperator(
         task_id="embed_missing", entrypoint=f"python -m ray_apps.jobs.embed_corpus {OPTIONS}"
     )
-
     build_index = RayJobOperator(
         task_id="build_index", entrypoint=f"python -m ray_apps.jobs.build_index {OPTIONS} --version-id {VERSION}"
     )
@@ -71,9 +71,9 @@ with quarry_dag(
         return hold_version(version_id, load_settings())
 
     @task
-    def gate(version_id: str, suite: str, beside_live: bool) -> None:
+    def gate(version_id: str, corpus: str, suite: str, beside_live: bool) -> None:
         """Judge the version against the live one; what the gate does not pass, doubts included, ends here."""
-        if beside_live and suite:
+        if beside_live and (suite := load_settings().suite_of_gate(corpus) if suite == "auto" else suite):
             run_to_the_end("evaluation", "gate", "--suite", suite, "--candidate", version_id)
 
     @task
@@ -100,16 +100,16 @@ with quarry_dag(
         return abandon(version_id, "its reindex_corpus run failed", load_settings())
 
     remember = RayJobOperator(
-        task_id="remember", entrypoint=f"python -m ray_apps.jobs.detect_drift --remember 1 --corpus {CORPUS}"
+        task_id="remember", entrypoint=f"python -m ray_apps.jobs.detect_drift --remember 1 --corpus {QUOTED}"
     )
 
     way = [
-        decide("{{ params.corpus }}", ASKED_BY),
+        decide(CORPUS),
         embed_missing,
         build_index,
         check_completeness(VERSION),
         (held := hold(VERSION)),
-        gate(VERSION, "{{ params.suite }}", held),  # type: ignore[arg-type]
+        gate(VERSION, CORPUS, "{{ params.suite }}", held),  # type: ignore[arg-type]
         try_out.override(task_id="shadow")(VERSION, "shadow", SHADOW_SHARE),
         VersionApproval(task_id="approve", version_id=VERSION, subject=f"Let {VERSION} answer?"),
         *(try_out.override(task_id=f"canary_{share}")(VERSION, "canary", share / 100) for share in CANARY_PERCENT),

@@ -18,12 +18,12 @@ from failure_notice import notify_failure
 from include.quarry.errors import Conflict
 from include.quarry.index_specs import index_spec_names
 
-CATALOG = Asset("quarry://catalog/main")
-LAKE = Asset("quarry://lake/main")
-DRIFT = Asset("quarry://drift/main")
+CATALOG = Asset("quarry://catalog")
+LAKE = Asset("quarry://lake")  # this one and the next carry a corpus as the event's partition key
+DRIFT = Asset("quarry://drift")
 ROOT = Path(__file__).resolve().parent.parent
 
-_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
 
 def quarry_dag(
@@ -75,7 +75,7 @@ def at(cron: str) -> CronTriggerTimetable:
 
 def name_param(default: str, description: str) -> Param:
     """A parameter that names something: small letters, digits, dot, dash and underscore."""
-    return Param(default, type="string", pattern=_NAME, description=description)
+    return Param(default, type="string", pattern=NAME, description=description)
 
 
 def spec_param() -> Param:

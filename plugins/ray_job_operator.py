@@ -12,6 +12,7 @@ a gap between submitting and remembering, holds a worker while it waits, and tak
 """
 
 import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -27,10 +28,11 @@ from include.quarry.settings import load_settings
 
 
 class RayJobOperator(BaseOperator):
-    """Run `entrypoint`, a shell command, on the Ray cluster at `address` (by default the one of the settings).
+    """Run `entrypoint` on the Ray cluster at `address` (by default the one of the settings).
 
-    Quote what users may choose: `--corpus {{ params.corpus | quote }}`. The job's lines appear in the task's log, and
-    a failure raises with the last of them. `execution_timeout` counts the waiting too, and stops the job. The task
+    It is a shell command, in which what users may choose is quoted: `--corpus {{ params.corpus | quote }}`; or it is
+    the list of its words, which need no quotes and may come from other tasks. The job's lines appear in the task's log,
+    and a failure raises with the last of them. `execution_timeout` counts the waiting too, and stops the job. The task
     returns the submission id.
     """
 
@@ -41,7 +43,7 @@ class RayJobOperator(BaseOperator):
     def __init__(
         self,
         *,
-        entrypoint: str,
+        entrypoint: str | Sequence[Any],
         runtime_env: Mapping[str, Any] | None = None,
         num_cpus: float = 0,
         memory_bytes: int = 0,
@@ -118,7 +120,7 @@ class RayJobOperator(BaseOperator):
         self._job_in_hand = hook, submission_id  # a kill during the submission must stop it, too
         hook.submit(
             submission_id,
-            self.entrypoint,
+            self.entrypoint if isinstance(self.entrypoint, str) else shlex.join(self.entrypoint),
             runtime_env=self.runtime_env,
             metadata=identity,
             num_cpus=self.num_cpus,

@@ -127,8 +127,11 @@ class Settings(BaseSettings):
         604_800, ge=0, description="how long a version that no longer answers can be gone back to, in seconds"
     )
     gate_suite: str = Field(
-        "auto", description="suite of the gate: a name, a folder, or empty for none; `auto` fits the default documents"
+        "auto",
+        description="suite of the gate of corpus main: a name, a folder, or empty for none; `auto` fits the default "
+        "documents",
     )
+    gate_suites: dict[str, str] = Field({}, description="suite of the gate by corpus, for other corpora, as JSON")
     trial_patience_s: float = Field(
         600, gt=0, description="how long enough queries for a verdict on a candidate may take, in seconds"
     )
@@ -154,9 +157,10 @@ class Settings(BaseSettings):
         """
         return read_index_spec(choice, dtype=self.embedding_dtype)
 
-    @property
-    def suite_of_gate(self) -> str:
-        """The suite that a new version must pass; empty where none fits the documents."""
+    def suite_of_gate(self, corpus: str) -> str:
+        """The suite that a new version of the corpus must pass; empty where none fits its documents."""
+        if corpus != "main":
+            return self.gate_suites.get(corpus, "")
         if self.gate_suite != "auto":
             return self.gate_suite
         return "environment" if self.docs == "environment:" else ""

@@ -5,9 +5,10 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk import AssetOrTimeSchedule, TriggerRule
-from airflow.sdk.api.datamodels._generated import DagRunType
+from airflow.sdk import Asset, AssetOrTimeSchedule, PartitionedAssetTimetable, TriggerRule
 from airflow.sdk.definitions.timetables.assets import AssetTriggeredTimetable
+from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from jinja2 import Template
 
 
@@ -30,7 +31,8 @@ def test_nothing_runs_after_a_failure_but_what_takes_the_version_off_its_way(dag
 
 def test_the_build_the_check_and_the_promotion_speak_of_the_same_version(dag_bag) -> None:
     dag = dag_bag.dags["reindex_corpus"]
-    context = {"params": {"corpus": "main", "spec": "default"}, "run_id": "manual__2026-11-22T00:00:00+00:00"}
+    run_id = "manual__2026-11-22T00:00:00+00:00"
+    context = {"params": {"corpus": "main", "spec": "default"}, "run_id": run_id, "partition_key": None}
     environment = dag.get_template_env()
     render = dag.get_task("build_index").render_template
     (checked,) = render(dag.get_task("check_completeness").op_args, context, environment)
@@ -42,12 +44,23 @@ def test_the_build_the_check_and_the_promotion_speak_of_the_same_version(dag_bag
     assert other != (promoted,)
 
 
+def test_a_run_that_an_event_started_is_about_the_corpus_of_the_event(dag_bag) -> None:
+    dag = dag_bag.dags["reindex_corpus"]
+    context = {"params": {"corpus": "main", "spec": "live", "suite": "auto"}, "run_id": "r", "partition_key": "wiki"}
+    for task_id in ("decide", "embed_missing", "build_index", "check_completeness", "gate", "promote", "remember"):
+        task = dag.get_task(task_id)
+        said = getattr(task, "entrypoint", None) or " ".join(arg for arg in task.op_args if isinstance(arg, str))
+        rendered = task.render_template(said, context, dag.get_template_env())
+        assert "wiki" in rendered
+        assert "main" not in rendered
+
+
 def test_an_index_spec_reaches_the_jobs_as_one_argument(dag_bag) -> None:
     import shlex
 
     dag = dag_bag.dags["reindex_corpus"]
     spec = '{"embedding": {"dtype": "int8"}}; echo $HOME'
-    context = {"params": {"corpus": "main", "spec": spec}, "run_id": "r"}
+    context = {"params": {"corpus": "main", "spec": spec}, "run_id": "r", "partition_key": None}
     for task_id in ("embed_missing", "build_index"):
         task = dag.get_task(task_id)
         words = shlex.split(task.render_template(task.entrypoint, context, dag.get_template_env()))
@@ -57,15 +70,27 @@ def test_an_index_spec_reaches_the_jobs_as_one_argument(dag_bag) -> None:
 def test_an_embedding_run_follows_an_ingestion_and_the_calendar(dag_bag) -> None:
     timetable = dag_bag.dags["backfill_embeddings"].timetable
     assert isinstance(timetable, AssetOrTimeSchedule)
-    assert uris(timetable) == {"quarry://catalog/main"}
-    assert outlets(dag_bag, "ingest_documents") == {"announce_changes": ["quarry://catalog/main"]}
+    assert watched(timetable) == {"quarry://catalog"}
+    assert outlets(dag_bag, "ingest_documents") == {"announce_changes": ["quarry://catalog"]}
 
 
 def test_a_reindex_follows_an_embedding_run(dag_bag) -> None:
     timetable = dag_bag.dags["reindex_corpus"].timetable
-    assert isinstance(timetable, AssetTriggeredTimetable)
-    assert uris(timetable) == {"quarry://lake/main", "quarry://drift/main"}
-    assert outlets(dag_bag, "backfill_embeddings") == {"embed_changes": ["quarry://lake/main"]}
+    assert isinstance(timetable, PartitionedAssetTimetable)
+    assert watched(timetable) == {"quarry://lake", "quarry://drift"}
+    assert outlets(dag_bag, "backfill_embeddings") == {"announce_corpora": ["quarry://lake"]}
+
+
+def test_an_embedding_run_asks_for_the_first_version_of_every_corpus_that_has_none(dag_bag, monkeypatch) -> None:
+    unanswered = ["docs", "wiki"]
+    monkeypatch.setattr("include.quarry.routing.promotion.unanswered_corpora", lambda settings: unanswered)
+    announce = dag_bag.dags["backfill_embeddings"].get_task("announce_corpora").python_callable
+    events = OutletEventAccessors()
+    announce(events)
+    assert events[Asset("quarry://lake")].partition_keys == {"docs", "wiki"}
+    unanswered.clear()
+    with pytest.raises(AirflowSkipException):
+        announce(events)
 
 
 @pytest.mark.parametrize("dag_id", ["ingest_documents", "evaluate_relevance", "maintain_catalog"])
@@ -85,45 +110,40 @@ def test_the_gate_is_not_asked_twice(dag_bag) -> None:
     assert dag_bag.dags["evaluate_relevance"].get_task("judge").retries == 0
 
 
-def uris(timetable: AssetTriggeredTimetable) -> set[str]:
-    return {asset.uri for asset in timetable.asset_condition.objects}
+def watched(timetable: AssetTriggeredTimetable) -> set[str]:
+    return {asset.name for asset in timetable.asset_condition.objects}
 
 
 def outlets(dag_bag, dag_id: str) -> dict[str, list[str]]:
-    return {task.task_id: [a.uri for a in task.outlets] for task in dag_bag.dags[dag_id].tasks if task.outlets}
-
-
-@pytest.mark.parametrize(("run_type", "asked_by"), [(DagRunType.ASSET_TRIGGERED, "asset"), (DagRunType.MANUAL, "hand")])
-def test_an_asset_event_is_told_from_a_request_by_hand(dag_bag, run_type: DagRunType, asked_by: str) -> None:
-    """With the type that Airflow itself hands to the template, which does not render as its value."""
-    _, template = dag_bag.dags["reindex_corpus"].get_task("decide").op_args
-    assert Template(template).render(dag_run=SimpleNamespace(run_type=run_type)) == asked_by
+    return {task.task_id: [asset.name for asset in task.outlets] for task in dag_bag.dags[dag_id].tasks if task.outlets}
 
 
 def test_drift_is_reported_before_it_is_acted_upon_and_asks_for_a_reindex(dag_bag) -> None:
     dag = dag_bag.dags["detect_drift"]
-    assert dag.get_task("report").upstream_task_ids == {"detect"}
-    assert dag.get_task("act").upstream_task_ids == {"report"}
-    assert outlets(dag_bag, "detect_drift") == {"act": ["quarry://drift/main"]}
+    assert "watch.detect" in dag.get_task("watch.report").upstream_task_ids
+    assert "watch.report" in dag.get_task("watch.act").upstream_task_ids
+    assert outlets(dag_bag, "detect_drift") == {"watch.act": ["quarry://drift"]}
 
 
 @pytest.mark.parametrize(
     ("verdict", "expected"),
     [
         ({"corpus": "main", "outcome": "drift"}, None),
-        ({"corpus": "other", "outcome": "drift"}, "AirflowSkipException"),
+        ({"corpus": "other", "outcome": "drift"}, None),
         ({"corpus": "main", "outcome": "watch"}, "AirflowSkipException"),
         ({"corpus": "main", "outcome": "model_changed", "remedy": {"reason": "pin it"}}, "AirflowFailException"),
     ],
 )
 def test_drift_asks_for_a_version_and_a_changed_model_is_an_alarm(dag_bag, verdict, expected) -> None:
-    act = dag_bag.dags["detect_drift"].get_task("act").python_callable
+    act, events = dag_bag.dags["detect_drift"].get_task("watch.act").python_callable, OutletEventAccessors()
     if expected is None:
-        assert act(verdict) is None
+        act(verdict, events)
+        assert events[Asset("quarry://drift")].partition_keys == {verdict["corpus"]}
         return
     with pytest.raises(Exception, match=r".") as raised:
-        act(verdict)
+        act(verdict, events)
     assert type(raised.value).__name__ == expected
+    assert not events
 
 
 @pytest.mark.parametrize(
@@ -147,9 +167,10 @@ def test_a_review_reads_its_month_and_by_hand_the_last_thirty_days(dag_bag, run_
 
 
 def test_a_drift_event_is_a_reason_to_reindex_and_a_lake_event_is_not(dag_bag, monkeypatch) -> None:
-    monkeypatch.setattr("include.quarry.routing.promotion.needs_reindex", lambda corpus, settings: False)
+    monkeypatch.setattr("include.quarry.routing.promotion.unanswered_corpora", lambda settings: ["other"])
     decide = dag_bag.dags["reindex_corpus"].get_task("decide").python_callable
-    lake, drift = SimpleNamespace(uri="quarry://lake/main"), SimpleNamespace(uri="quarry://drift/main")
-    assert decide("main", "asset", [lake]) is False
-    assert decide("main", "asset", [lake, drift]) is True
-    assert decide("main", "hand") is True
+    lake, drift = Asset("quarry://lake"), Asset("quarry://drift")
+    assert decide("main", [lake]) is False
+    assert decide("other", [lake]) is True
+    assert decide("main", [lake, drift]) is True
+    assert decide("main") is True

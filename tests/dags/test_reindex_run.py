@@ -17,7 +17,6 @@ class Routing:
     """Stands for the modules that know about versions, and remembers what was asked of them."""
 
     complete: bool = True
-    needed: bool = True
     beside_live: bool = True
     poisoned_from: str = ""
     checked: list[str] = field(default_factory=list)
@@ -48,14 +47,14 @@ class Routing:
         self.promoted.append(version_id)
         return {"live_version": version_id}
 
-    def needs_reindex(self, corpus: str, settings: Any) -> bool:
-        return self.needed
+    def unanswered_corpora(self, settings: Any) -> list[str]:
+        return []
 
 
 @pytest.fixture
 def routing(monkeypatch: pytest.MonkeyPatch) -> Routing:
     fake = Routing()
-    verbs = ("check_completeness", "hold_version", "abandon", "try_version", "promote_candidate", "needs_reindex")
+    verbs = ("check_completeness", "hold_version", "abandon", "try_version", "promote_candidate", "unanswered_corpora")
     for module in ("completeness", "promotion", "rollout"):
         name = f"include.quarry.routing.{module}"
         stand_in = ModuleType(name)
@@ -141,6 +140,12 @@ def test_what_the_gate_does_not_pass_is_taken_off(run_reindex, routing: Routing)
     assert run.tasks["gate"] == "failed"
     assert len(routing.taken_off) == 1
     assert (routing.tried, routing.promoted) == ([], [])
+
+
+def test_a_corpus_that_no_suite_is_set_for_is_not_judged_by_another_ones(run_reindex, routing: Routing) -> None:
+    run = run_reindex(corpus="wiki", suite="auto")
+    assert run.state == "success", run.tasks
+    assert len(routing.promoted) == 1
 
 
 def test_the_first_version_of_a_corpus_needs_no_gate(run_reindex, routing: Routing) -> None:

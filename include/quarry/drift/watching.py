@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.routes import find_route
+from include.quarry.catalog.routes import find_route, list_routes
 from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.drift.content import large_tenants, read_content, read_window
 from include.quarry.drift.detection import MIN_DOCUMENTS, detect
@@ -100,6 +100,16 @@ class DriftWatch:
         for tenant in (None, *large_tenants(self._database, self._corpus)):
             if self.memory(tenant).reference is not None:
                 yield tenant
+
+
+def watched_corpora(settings: Settings) -> list[str]:
+    """The corpora that can have drifted: those that an index version answers for."""
+    database = Database(settings.catalog_url)
+    try:
+        with database.read() as connection:
+            return sorted(list_routes(connection))
+    finally:
+        database.close()
 
 
 def verdict_of(corpus: str, until: datetime, settings: Settings) -> dict[str, Any]:

@@ -9,8 +9,7 @@ import sqlalchemy as sa
 
 from include.quarry.catalog import routes
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.log import head
-from include.quarry.catalog.versions import CANDIDATE, find_version
+from include.quarry.catalog.versions import CANDIDATE, find_version, list_corpora
 from include.quarry.errors import Conflict, NotFound
 from include.quarry.settings import Settings
 
@@ -77,13 +76,14 @@ def refuse(version_id: str, reason: str, settings: Settings) -> None:
         routes.refuse(connection, version_id, reason)
 
 
-def needs_reindex(corpus: str, settings: Settings) -> bool:
-    """Whether the corpus has documents but no version that answers for them."""
+def unanswered_corpora(settings: Settings) -> list[str]:
+    """The corpora that have documents but no version that answers for them."""
     database = Database(settings.catalog_url)
     with database.read() as connection:
-        needed = routes.find_route(connection, corpus) is None and head(connection, corpus) > 0
+        answered = routes.list_routes(connection)
+        unanswered = [corpus for corpus in list_corpora(connection) if corpus not in answered]
     database.close()
-    return needed
+    return unanswered
 
 
 @contextmanager

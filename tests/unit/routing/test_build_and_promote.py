@@ -12,7 +12,7 @@ from include.quarry.records import DocumentKey, DocumentUpdate
 from include.quarry.retrieval.index import Index
 from include.quarry.routing.building import build_version
 from include.quarry.routing.completeness import check_completeness
-from include.quarry.routing.promotion import needs_reindex, promote
+from include.quarry.routing.promotion import promote, unanswered_corpora
 from include.quarry.routing.status import corpus_status
 from include.quarry.settings import Settings
 from include.quarry.specs import ChunkerSpec, IndexSpec
@@ -24,13 +24,13 @@ def test_a_version_holds_what_the_log_says_and_can_be_promoted(corpus: Corpus, r
     corpus.put("b", "Chalk is soft.")
     corpus.delete("b")
     corpus.embed()
-    assert needs_reindex("main", routing_settings)
+    assert unanswered_corpora(routing_settings) == ["main"]
     built = build_version("v1", "main", SPEC, routing_settings, patience_s=0)
     proof = check_completeness("v1", routing_settings)
     assert (built["chunks"], proof["chunks"]) == (1, 1)
     assert proof["digest"] == proof["log_digest"]
     assert promote("v1", routing_settings)["live_version"] == "v1"
-    assert not needs_reindex("main", routing_settings)
+    assert unanswered_corpora(routing_settings) == []
 
 
 def test_changes_made_after_the_build_count_in_the_proof(corpus: Corpus, routing_settings: Settings) -> None:
