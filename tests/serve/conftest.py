@@ -4,6 +4,7 @@ Ray is started exactly as the platform starts it, on free ports and in a home of
 live version; everything in it comes over HTTP.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,7 +25,9 @@ from include.quarry.routing.building import build_version
 from include.quarry.routing.promotion import promote
 from include.quarry.settings import Settings
 from tests.benchmarks.cluster import bench_settings, ray_head
+from tests.servers.kafka import kafka, make_topic
 
+TOPIC = "documents"
 _START_S = 300.0
 _POLL_S = 0.02
 JsonObject = dict[str, object]
@@ -64,9 +67,19 @@ class Api:
 
 
 @pytest.fixture(scope="session")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def broker() -> Iterator[str]:
+    """A Kafka broker with the topic that the platform reads."""
+    with kafka() as address:
+        make_topic(address, TOPIC, 2)
+        yield address
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[Api]:
     home: Path = tmp_path_factory.mktemp("serve")
-    settings = bench_settings(home)
+    feeds = home / "feeds.yaml"
+    feeds.write_text(json.dumps({"feeds": [{"kind": "kafka", "servers": broker, "topic": TOPIC}]}))
+    settings = bench_settings(home).model_copy(update={"feeds": str(feeds)})
     migrate(settings.catalog_url)
     build_version("first", "main", settings.index_spec(), settings)
     promote("first", settings)
