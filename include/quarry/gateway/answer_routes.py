@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
@@ -17,6 +17,13 @@ from include.quarry.gateway.schema import Answered, Ask
 from include.quarry.gateway.visit import Visit
 
 logger = logging.getLogger(__name__)
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "whole, or as server-sent events",
+        "content": {"text/event-stream": {"schema": {"type": "object", "required": ["data"]}}},
+    }
+}
+"""What the OpenAPI document says of a route that can stream."""
 
 
 def answer_routes(asking: Asking, door: Door) -> APIRouter:
@@ -24,7 +31,9 @@ def answer_routes(asking: Asking, door: Door) -> APIRouter:
     router = APIRouter(tags=["answers"])
     admitted = Depends(door.admits("answer"))
 
-    @router.post("/v1/answer", response_model=Answered, summary="Answer a question with checked citations")
+    @router.post(
+        "/v1/answer", response_model=Answered, responses=STREAMED, summary="Answer a question with checked citations"
+    )
     async def post_answer(body: Ask, visit: Annotated[Visit, admitted], request: Request) -> object:
         if body.stream:
             events = _server_sent(await asking.ask(body, visit))

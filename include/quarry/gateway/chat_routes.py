@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from include.quarry.errors import QuarryError
 from include.quarry.gateway.annotations import annotate
+from include.quarry.gateway.answer_routes import STREAMED
 from include.quarry.gateway.asking import Asked, Asking
 from include.quarry.gateway.conversation import read_question
 from include.quarry.gateway.door import Door
@@ -30,7 +31,12 @@ def chat_routes(asking: Asking, door: Door) -> APIRouter:
 
     admitted = Depends(door.admits("answer"))
 
-    @router.post("/v1/chat/completions", response_model=ChatCompletion, summary="Answer the last message of a chat")
+    @router.post(
+        "/v1/chat/completions",
+        response_model=ChatCompletion,
+        responses=STREAMED,
+        summary="Answer the last message of a chat",
+    )
     async def post_chat(body: Chat, visit: Annotated[Visit, admitted], request: Request) -> object:
         question = read_question(body)
         if body.stream:

@@ -24,6 +24,10 @@ class Body(BaseModel):
 class PutDocument(Body):
     """A document: either `text`, or base64 `content` with its `content_type`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["content", "content_type"]}]}
+    )
+
     text: str | None = None
     content: str | None = Field(None, description="base64 of the bytes")
     content_type: Printable | None = Field(None, description="default text/plain; required with `content`")
