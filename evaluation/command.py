@@ -1,4 +1,4 @@
-"""The command line: `run` measures, `compare` tells two runs apart, `gate` decides, `drift` and `feedback` report.
+"""The command line: `run` measures, `compare` tells runs apart, `gate` decides; `drift`, `feedback`, `access` report.
 
 `gate` judges a run by its suite's thresholds or, with `--candidate`, an index version against the live one. Its last
 line on standard output is the verdict as JSON.
@@ -129,6 +129,17 @@ def _feedback(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _access(options: argparse.Namespace, console: Console) -> int:
+    from evaluation.access_session import report_access  # noqa: PLC0415 mlflow takes seconds to import
+
+    track = options.mlflow if options.track else None
+    page, inspection, run_id = report_access(options.since, options.until, load_settings(), track)
+    console.print(f"page: {page}", highlight=False)
+    reasons = [{"text": reason} for reason in inspection.reasons]
+    _print_json({"page": str(page), "outcome": inspection.outcome, "reasons": reasons, "mlflow_run": run_id})
+    return int(inspection.outcome in ("broken", "leaked"))
+
+
 def _connect(options: argparse.Namespace) -> Any:
     """MLflow's client, or None if nothing is to be kept; asked before the work, not after it."""
     if not options.track:
@@ -231,6 +242,13 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     feedback.add_argument("--until", type=_time, required=True, metavar="TIME", help="queries asked before then")
     feedback.add_argument("--no-track", dest="track", action="store_false", help="keep nothing in MLflow")
     feedback.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
+
+    access = commands.add_parser("access", help="report the audit's newest seal, and odd reads: exit 1 when broken")
+    access.set_defaults(command=_access)
+    access.add_argument("--since", type=_time, required=True, metavar="TIME", help="reads from then")
+    access.add_argument("--until", type=_time, required=True, metavar="TIME", help="reads before then")
+    access.add_argument("--no-track", dest="track", action="store_false", help="keep nothing in MLflow")
+    access.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
     return parser
 
 

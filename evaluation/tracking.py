@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
+from evaluation.access_report import Inspection
 from evaluation.feedback_report import Review
 from evaluation.gate import Verdict
 from evaluation.gate_record import ChangeRecord, GateRecord
@@ -23,6 +24,8 @@ EXPERIMENT = "quarry-relevance"
 GATE_EXPERIMENT = "quarry-gates"
 DRIFT_EXPERIMENT = "quarry-drift"
 FEEDBACK_EXPERIMENT = "quarry-feedback"
+AUDIT_EXPERIMENT = "quarry-audit"
+_SEAL_NUMBER, _SEAL_HASH = "seal.number", "seal.hash"
 RECORD_FILE = "run.json"
 GATE_FILE = "gate.json"
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -132,6 +135,46 @@ def log_review(client: MlflowClient, review: Review, paths: Sequence[Path]) -> s
         for path in paths:
             client.log_artifact(run_id, str(path))
     return run_id
+
+
+def log_access(client: MlflowClient, inspection: Inspection, paths: Sequence[Path]) -> str:
+    """Keep an inspection of the audit: its seal, for later ones to be held against, its counts and its page.
+
+    Returns MLflow's run id. Raises `Unavailable` as `log_run` does.
+    """
+    seal = inspection.seal
+    tags = {
+        _SEAL_NUMBER: str(seal.number),
+        _SEAL_HASH: seal.hash,
+        "verdict": inspection.outcome,
+        "verdict.reasons": "; ".join(inspection.reasons)[:4000],
+        "mlflow.runName": f"seal {seal.number} {inspection.outcome}",
+    }
+    counts = {
+        "records": inspection.reads.records,
+        "findings": len(inspection.new),
+        "odd_reads": len(inspection.odd),
+        "verified": seal.records,
+    }
+    with _run(client, AUDIT_EXPERIMENT, tags) as run_id:
+        for name, value in counts.items():
+            client.log_metric(run_id, name, value)
+        for path in paths:
+            client.log_artifact(run_id, str(path))
+    return run_id
+
+
+def kept_seals(client: MlflowClient) -> dict[int, str]:
+    """Hashes of the seals that MLflow has kept, by number: the first that was kept of each counts."""
+    try:
+        experiment = client.get_experiment_by_name(AUDIT_EXPERIMENT)
+        if experiment is None:
+            return {}
+        runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=1000)
+    except MlflowException as error:
+        raise _lost(error) from error
+    tags = [run.data.tags for run in runs]
+    return {int(each[_SEAL_NUMBER]): each[_SEAL_HASH] for each in tags if _SEAL_NUMBER in each}
 
 
 def fetch_record(client: MlflowClient, run_id: str) -> RunRecord:

@@ -1,0 +1,170 @@
+"""Reads that a person should look at, found in the records of one stretch of time.
+
+foreign_read    a passage of another tenant was in an answer: this must never be
+foreign_id      a caller named a document or a query of another tenant, and was refused
+denied_burst    a caller, or callers without a token, refused `BURST` times within ten minutes
+far_reader      a subject that read far more documents than its peers
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from include.quarry.audit.lookup import Wanted, read_all
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.schema import chunks, documents, queries
+
+BURST = 20
+BURST_WITHIN = timedelta(minutes=10)
+FAR = 3.5
+"""Modified z-score above which a reader is far from its peers; Iglewicz and Hoaglin, How to Detect and Handle Outliers,
+1993, who also give the constant below."""
+LEAST_DOCUMENTS, LEAST_PEERS = 50, 5
+_TO_SIGMAS = 0.6745
+_DENIED = frozenset({401, 403, 404, 429})
+_AT_ONCE = 500
+Who = tuple[str | None, str | None]
+"""Tenant and subject; both None for callers without a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class OddRead:
+    """Something to look at: whose doing it was, how much of it, and a few examples."""
+
+    kind: str
+    tenant: str | None
+    subject: str | None
+    count: int
+    text: str
+
+
+@dataclass(slots=True)
+class Reads:
+    """What was read in a stretch of time, added up."""
+
+    records: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+    documents: dict[Who, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    chunks: dict[str, dict[str, Who]] = field(default_factory=lambda: defaultdict(dict))
+    denied: dict[Who, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
+    named: dict[Who, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    about: dict[Who, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def add(self, row: sa.Row[Any]) -> None:
+        """Count one record."""
+        facts: Mapping[str, Any] = orjson.loads(row.body)
+        who: Who = (row.tenant, row.subject)
+        times = int(facts.get("times", 1))
+        self.records += 1
+        self.statuses[row.status] += times
+        corpus = str(facts.get("corpus", ""))
+        if row.status < 400:
+            self.documents[who].update((corpus, each) for each in facts.get("documents", ()))
+            if row.tenant is not None:
+                self.chunks[row.tenant].update(dict.fromkeys(facts.get("chunks", ()), who))
+        elif row.status in _DENIED:
+            self.denied[who].append((row.at, times))
+            if row.status == 404 and "doc_id" in facts.get("named", {}):
+                self.named[who].add((corpus, facts["named"]["doc_id"]))
+            if row.status == 404 and "about" in facts:
+                self.about[who].add(facts["about"])
+
+
+def read_window(database: Database, since: datetime, until: datetime) -> Reads:
+    """All records of `[since, until)`, added up."""
+    reads = Reads()
+    for rows in read_all(database, Wanted(since=since, until=until)):
+        for row in rows:
+            reads.add(row)
+    return reads
+
+
+def odd_reads(database: Database, reads: Reads) -> list[OddRead]:
+    """What a person should look at, the worst kind first."""
+    return [
+        *_foreign_reads(database, reads),
+        *_foreign_ids(database, reads),
+        *_denied_bursts(reads),
+        *far_readers({who: len(found) for who, found in reads.documents.items()}),
+    ]
+
+
+def _foreign_reads(database: Database, reads: Reads) -> Iterator[OddRead]:
+    """Only passages that are in the catalog now can be told apart."""
+    for tenant, read in reads.chunks.items():
+        foreign: dict[Who, list[str]] = defaultdict(list)
+        for chunk_id, owner in _owners(database, chunks.c.chunk_id, chunks.c.tenant, read):
+            if owner != tenant:
+                foreign[read[chunk_id]].append(f"{chunk_id} of {owner}")
+        for who, found in foreign.items():
+            yield _odd("foreign_read", who, found, "passages of other tenants were in its answers")
+
+
+def _foreign_ids(database: Database, reads: Reads) -> Iterator[OddRead]:
+    for who, named in reads.named.items():
+        found = []
+        for doc_id, owner in _owners(database, documents.c.doc_id, documents.c.tenant, {each for _, each in named}):
+            if owner != who[0]:
+                found.append(f"document {doc_id} of {owner}")
+        if found:
+            yield _odd("foreign_id", who, found, "documents of other tenants were named")
+    for who, about in reads.about.items():
+        owners = _owners(database, queries.c.query_id, queries.c.tenant, about)
+        found = [f"query {query_id} of {owner}" for query_id, owner in owners if owner != who[0]]
+        if found:
+            yield _odd("foreign_id", who, found, "queries of other tenants were named")
+
+
+def _denied_bursts(reads: Reads) -> Iterator[OddRead]:
+    for who, refused in reads.denied.items():
+        most, within = 0, deque[tuple[datetime, int]]()
+        for at, times in sorted(refused):
+            within.append((at, times))
+            while within[0][0] < at - BURST_WITHIN:
+                within.popleft()
+            most = max(most, sum(each for _, each in within))
+        if most >= BURST:
+            yield OddRead("denied_burst", *who, most, f"{most} refusals within {BURST_WITHIN.seconds // 60} minutes")
+
+
+def far_readers(counts: Mapping[Who, int]) -> list[OddRead]:
+    """Subjects whose distinct documents lie far above those of their tenant's subjects, or of all where these are few.
+
+    By the modified z-score, 0.6745 (x - median) / MAD, with a MAD of at least a tenth of the median.
+    """
+    found = []
+    for (tenant, subject), count in counts.items():
+        peers = [each for who, each in counts.items() if who[0] == tenant and who[1] != subject]
+        if len(peers) < LEAST_PEERS:
+            peers = [each for who, each in counts.items() if who != (tenant, subject)]
+        if len(peers) < LEAST_PEERS or count < LEAST_DOCUMENTS:
+            continue
+        middle = median(peers)
+        spread = max(median(abs(each - middle) for each in peers), middle / 10, 1.0)
+        score = _TO_SIGMAS * (count - middle) / spread
+        if score > FAR:
+            text = f"{count} documents; its {len(peers)} peers read {middle:g} at the median (score {score:.1f})"
+            found.append(OddRead("far_reader", tenant, subject, count, text))
+    return sorted(found, key=lambda odd: -odd.count)
+
+
+def _owners(
+    database: Database, key: sa.Column[Any], tenant: sa.Column[Any], wanted: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Each of the wanted that is in the catalog, with whose it is."""
+    keys = sorted(wanted)
+    for start in range(0, len(keys), _AT_ONCE):
+        with database.read() as connection:
+            rows = connection.execute(sa.select(key, tenant).where(key.in_(keys[start : start + _AT_ONCE]))).all()
+        yield from ((row[0], row[1]) for row in rows)
+
+
+def _odd(kind: str, who: Who, found: list[str], text: str) -> OddRead:
+    examples = ", ".join(found[:3])
+    return OddRead(kind, *who, len(found), f"{text}: {examples}{', …' if len(found) > 3 else ''}")
