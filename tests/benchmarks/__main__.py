@@ -15,6 +15,7 @@ from rich.console import Console
 from include.quarry.operations.installation import REPOSITORY
 from include.quarry.settings import load_settings
 from tests.benchmarks import (
+    audit_cost,
     backfill_rate,
     drift_power,
     front_door,
@@ -55,6 +56,10 @@ def _backfill_rate(arguments: argparse.Namespace, folder: Path) -> Report:
     return backfill_rate.run(folder, arguments.chunks)
 
 
+def _audit_cost(_arguments: argparse.Namespace, folder: Path) -> Report:
+    return audit_cost.run(folder)
+
+
 def _embedding_engines(_arguments: argparse.Namespace, folder: Path) -> Report:
     """It prints its own tables."""
     command = [sys.executable, "-m", "tests.benchmarks.embedding_engines", f"--cache={folder / 'home/models'}"]
@@ -89,6 +94,7 @@ def _reindex(arguments: argparse.Namespace, folder: Path) -> Report:
 BENCHES: dict[str, Bench] = {
     "retrieval_http": _retrieval_http,
     "front_door": _front_door,
+    "audit_cost": _audit_cost,
     "backfill_rate": _backfill_rate,
     "embedding_engines": _embedding_engines,
     "vector_stores": _vector_stores,

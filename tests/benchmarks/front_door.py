@@ -60,12 +60,12 @@ async def _compare() -> Report:
     log = os.open(os.devnull, os.O_WRONLY)
     shown = bearer(token("red"))
     sides = {
-        "a header": _asker(_floor(), {"x-quarry-tenant": "red"}),
-        "a token": _asker(_product(Door(tokens(), max_wait_s=60)), shown),
-        "a token and the access log": _asker(
-            _product(Door(tokens(), max_wait_s=60, log_line=lambda line: os.write(log, line))), shown
+        "a header": asker(_floor(), {"x-quarry-tenant": "red"}),
+        "a token": asker(product(Door(tokens(), max_wait_s=60)), shown),
+        "a token and the access log": asker(
+            product(Door(tokens(), max_wait_s=60, log_line=lambda line: os.write(log, line))), shown
         ),
-        "a token verified each time": _asker(_product(Door(_Forgetful(), max_wait_s=60)), shown),  # type: ignore[arg-type]
+        "a token verified each time": asker(product(Door(_Forgetful(), max_wait_s=60)), shown),  # type: ignore[arg-type]
     }
     spent: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(_ROUNDS + 1):
@@ -94,7 +94,7 @@ class _Forgetful:
         return await tokens().verify(shown)
 
 
-def _product(door: Door) -> ASGIApp:
+def product(door: Door) -> ASGIApp:
     return build_http_app([retrieval_routes(_retrieve, door)], door, max_document_bytes=20_000_000)
 
 
@@ -115,7 +115,7 @@ def _floor() -> ASGIApp:
     return app
 
 
-def _asker(app: ASGIApp, shown: dict[str, str]) -> Ask:
+def asker(app: ASGIApp, shown: dict[str, str]) -> Ask:
     headers = [(name.lower().encode(), value.encode()) for name, value in (_PLAIN | shown).items()]
     fixed = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http"}
     path = {"path": "/v1/retrieve", "raw_path": b"/v1/retrieve", "root_path": "", "query_string": b""}
