@@ -148,6 +148,20 @@ class Settings(BaseSettings):
     )
     openai_url: str = Field("", description="OpenAI-compatible server of the deep tier; may be empty")
     openai_key: str = Field("", description="bearer token for `openai_url`", repr=False)
+    fast_slots: int = Field(1, ge=1, le=1024, description="answers that a replica of the fast tier writes at once")
+    deep_slots: int = Field(
+        1, ge=1, le=1024, description="answers that a replica of the deep tier writes at once: its engine's parallelism"
+    )
+    tier_places: int = Field(
+        12,
+        ge=1,
+        le=10_000,
+        description="requests of each priority that wait for a replica of a tier; more fall to the next",
+    )
+    answers_at_once: int = Field(
+        96, ge=1, le=100_000, description="answers that a gateway replica has in the making; more are refused"
+    )
+    prices: Path = Field(Path("include/prices.yaml"), description="table of what an answer costs, by tier")
     generation_threads: int = Field(2, ge=1, le=256, description="threads of one model; never above the cores")
 
     def index_spec(self, choice: str = "default") -> IndexSpec:

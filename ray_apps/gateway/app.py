@@ -1,4 +1,4 @@
-"""The application at /: the gateway, with the indexing and generation deployments behind it."""
+"""The application at /: the gateway, with the indexing deployment and the two tiers behind it."""
 
 from typing import cast
 
@@ -8,7 +8,7 @@ from ray.serve import Application
 from include.quarry.gateway.composition import open_door
 from include.quarry.settings import load_settings
 from ray_apps.gateway.deployment import GatewayDeployment
-from ray_apps.generation.deployment import GenerationDeployment
+from ray_apps.generation.deployment import TierDeployment
 from ray_apps.indexing.deployment import IndexingDeployment
 
 
@@ -21,5 +21,6 @@ def build_app(_arguments: GatewayApp) -> Application:
     settings = load_settings()
     open_door(settings)  # a door that would let strangers in stops the start, here and not in every replica
     indexing = IndexingDeployment.bind(settings)  # type: ignore[attr-defined]
-    generation = GenerationDeployment.bind(settings)  # type: ignore[attr-defined]
-    return cast(Application, GatewayDeployment.bind(settings, indexing, generation))  # type: ignore[attr-defined]
+    fast = TierDeployment.options(name="Fast").bind(settings, "fast")  # type: ignore[attr-defined]
+    deep = TierDeployment.options(name="Deep").bind(settings, "deep")  # type: ignore[attr-defined]
+    return cast(Application, GatewayDeployment.bind(settings, indexing, fast, deep))  # type: ignore[attr-defined]

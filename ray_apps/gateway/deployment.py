@@ -1,8 +1,7 @@
 """The gateway: the HTTP ingress for everything but plain retrieval, which has a front door of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 import httpx
 from ray import serve
@@ -33,11 +32,13 @@ from include.quarry.gateway.status_routes import status_routes
 from include.quarry.gateway.usage_routes import usage_routes
 from include.quarry.gateway.version_routes import version_routes
 from include.quarry.gateway.visit import Visit
-from include.quarry.generation.answers import AnswerEvent
+from include.quarry.generation.answering import Answerer, AnswerTier
+from include.quarry.generation.prices import read_prices
 from include.quarry.generation.protocol import Tier
 from include.quarry.limits.plans import read_plans
 from include.quarry.limits.report import UsageReport
-from include.quarry.records import DocumentKey, Hit, RawDocument, Scope
+from include.quarry.operations.installation import REPOSITORY
+from include.quarry.records import DocumentKey, RawDocument, Scope
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.routing.live_embedding import Embedded, live_embedding
 from include.quarry.routing.status import corpus_status
@@ -45,6 +46,8 @@ from include.quarry.settings import Settings
 from include.quarry.versions.desk import VersionDesk
 from ray_apps.gateway.limit_metrics import LimitMetrics
 from ray_apps.gateway.remote import unwrapped
+from ray_apps.gateway.tiers import RemoteTier
+from ray_apps.generation.tiers import absence_of
 
 _READY_TIMEOUT_S = 5.0
 
@@ -54,18 +57,30 @@ _READY_TIMEOUT_S = 5.0
 class GatewayDeployment:
     """Holds no state: routes of the library over handles to the other deployments."""
 
-    def __init__(self, settings: Settings, indexing: DeploymentHandle[Any], generation: DeploymentHandle[Any]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        indexing: DeploymentHandle[Any],
+        fast: DeploymentHandle[Any],
+        deep: DeploymentHandle[Any],
+    ) -> None:
         self._settings = settings
         self._database = Database(settings.catalog_url)
         self._indexing = indexing
-        self._generation = generation.options(stream=True)
         self._door = open_door(settings, open_ledger(settings, "gateway"))
         self._limits = LimitMetrics(self._door.limiter)
+        self._fast = fast
+        tiers: dict[Tier, AnswerTier] = {
+            "fast": RemoteTier(fast, lambda: absence_of("fast", settings)),
+            "deep": RemoteTier(deep, lambda: absence_of("deep", settings)),
+        }
+        prices = read_prices(REPOSITORY / settings.prices)
+        self._answerer = Answerer(tiers, prices=prices, at_once=settings.answers_at_once)
         self._retrieval = serve.get_deployment_handle("Retrieval", app_name="retrieval")
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP side, built in the replica. /v1/retrieve is here for the OpenAPI page; its own prefix wins."""
-        door, asking = self._door, Asking(self.retrieve, self.answer)
+        door, asking = self._door, Asking(self.retrieve, self._answerer.answer)
         routers = (
             document_routes(self, door),
             retrieval_routes(self.retrieve, door),
@@ -110,13 +125,6 @@ class GatewayDeployment:
             )
         return found
 
-    async def answer(self, question: str, hits: list[Hit], tier: Tier, visit: Visit) -> AsyncIterator[AnswerEvent]:
-        """Verified sentences as they are completed, then the whole answer."""
-        with unwrapped():
-            events = cast(AsyncIterator[AnswerEvent], self._generation.answer.remote(question, hits, tier, visit))
-            async for event in events:
-                yield event
-
     async def embed(self, corpus: str, model: str, texts: list[str], visit: Visit) -> Embedded:
         """The texts' vectors, away from the replicas that answer queries."""
         with unwrapped():
@@ -152,11 +160,11 @@ class GatewayDeployment:
             raise RuntimeError("the audit's thread has ended")
 
     async def ready(self) -> None:
-        """Raise `Unavailable` unless the parts behind this one answer."""
+        """Raise `Unavailable` unless the parts behind this one answer; all can do without the deep tier."""
         try:
             with unwrapped():
                 async with asyncio.timeout(_READY_TIMEOUT_S):
-                    parts = (self._indexing, self._retrieval, self._generation.options(stream=False))
+                    parts = (self._indexing, self._retrieval, self._fast)
                     await asyncio.gather(*(part.check_health.remote() for part in parts))
         except (TimeoutError, RayError, RayServeException) as error:
             raise Unavailable(f"a part is not ready ({type(error).__name__}); try again shortly") from error

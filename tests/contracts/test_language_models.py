@@ -43,6 +43,9 @@ class ScriptedModel:
         finally:
             self.stopped.set()
 
+    def check(self) -> None:
+        pass
+
 
 class SpiedEngine:
     """The real engine, watched: how many events a call delivered before it returned."""
@@ -218,8 +221,9 @@ async def test_closing_early_stops_the_generation(subject: Subject) -> None:
     await asyncio.wait_for(subject.stopped(), timeout=20)
 
 
-async def test_a_model_has_a_name(subject: Subject) -> None:
+async def test_a_model_has_a_name_and_is_well(subject: Subject) -> None:
     assert subject.model.name
+    subject.model.check()
 
 
 # --- llama.cpp ---

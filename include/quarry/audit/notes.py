@@ -55,6 +55,7 @@ class Notes:
                 "tier": answer.tier,
                 "grounded": answer.grounded,
                 "usage": asdict(answer.usage),
+                "cost": answer.cost,
                 "cited": list(dict.fromkeys(citation.chunk_id for citation in answer.citations)),
             }
         return facts

@@ -1,22 +1,23 @@
 """From a question to its answer: passages first, then sentences that they bear out. All APIs ask here."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from include.quarry.errors import QuarryError
 from include.quarry.gateway.deadline import until
-from include.quarry.gateway.retrieval_routes import RetrieveFrom
-from include.quarry.gateway.schema import Answered, Ask, Cited, Said
+from include.quarry.gateway.retrieval_routes import RetrieveFrom, passage_of
+from include.quarry.gateway.schema import Answered, Ask, Cited, FoundPassage, Said
 from include.quarry.gateway.visit import Visit
+from include.quarry.generation.ahead import read_ahead
 from include.quarry.generation.answers import Answer, AnswerEvent, Citation, VerifiedSentence
-from include.quarry.generation.protocol import Tier
+from include.quarry.generation.protocol import Wish
 from include.quarry.records import Hit, Scope
 from include.quarry.retrieval.retriever import Retrieval
 
-AnswerFrom = Callable[[str, list[Hit], Tier, Visit], AsyncIterator[AnswerEvent]]
-"""(question, hits, tier, visit) -> verified sentences, then the whole answer."""
+AnswerFrom = Callable[[str, Sequence[Hit], Wish, Visit], AsyncGenerator[AnswerEvent]]
+"""(question, hits, wish, visit) -> verified sentences, then the whole answer; what it refuses, it refuses at once."""
 Asked = AsyncGenerator[Said | Answered]
 """Sentences as they are verified, then the answer."""
 
@@ -29,13 +30,21 @@ class Asking:
         self._answer = answer
 
     async def ask(self, body: Ask, visit: Visit) -> Asked:
-        """The events of an answer. Retrieval is over when this returns, so what it raises can still be a status."""
+        """The events of an answer. Retrieval is over when this returns, so what it raises can still be a status.
+
+        The answer is made at its own pace, and waits for the one who reads it. Raises `Forbidden` for a higher priority
+        than the caller's own.
+        """
         started = time.perf_counter()
+        if body.priority is not None:
+            visit = replace(visit, caller=visit.caller.lowered(body.priority))
         scope = Scope(visit.caller.tenant, body.filters)
         async with visit.deadline.holds():
             found = await self._retrieve(body.corpus, body.question, body.top_k, scope, visit)
         visit.notes.found("answer", body.corpus, body.question, found)
-        return self._events(body, found, visit, started)
+        wish = Wish(body.tier, body.max_tokens)
+        answer = until(visit.deadline, self._answer(body.question, found.hits, wish, visit))
+        return self._events(read_ahead(answer), found, visit, started)
 
     async def whole(self, body: Ask, visit: Visit) -> Answered:
         """The answer."""
@@ -45,21 +54,20 @@ class Asking:
                     return event
         raise RuntimeError("the generator ended without an answer")
 
-    async def _events(self, body: Ask, found: Retrieval, visit: Visit, started: float) -> Asked:
-        events = self._answer(body.question, found.hits, body.tier, visit)
+    async def _events(
+        self, answer: AsyncGenerator[AnswerEvent], found: Retrieval, visit: Visit, started: float
+    ) -> Asked:
         try:
-            async for event in until(visit.deadline, events):
-                if isinstance(event, VerifiedSentence):
-                    yield _said(event, found)
-                else:
-                    visit.notes.answered(event)
-                    yield _answered(event, found, visit, started)
+            async with aclosing(answer) as events:  # whoever leaves early ends the generation now
+                async for event in events:
+                    if isinstance(event, VerifiedSentence):
+                        yield _said(event, found)
+                    else:
+                        visit.notes.answered(event)
+                        yield _answered(event, found, visit, started)
         except QuarryError as error:
             visit.notes.note(outcome=f"failed: {error.title}")
             raise
-        finally:  # whoever leaves early ends the generation now, not when the collector comes by
-            if isinstance(events, AsyncGenerator):
-                await events.aclose()
 
 
 def _said(sentence: VerifiedSentence, found: Retrieval) -> Said:
@@ -73,10 +81,18 @@ def _answered(answer: Answer, found: Retrieval, visit: Visit, started: float) ->
         citations=[_cited(citation, found.hits) for citation in answer.citations],
         grounded=answer.grounded,
         tier=answer.tier,
+        tier_reason=answer.tier_reason,
         usage=asdict(answer.usage),
+        cost=answer.cost,
+        passages=[FoundPassage(**passage_of(hit)) for hit in answer.passages],
         index_version=found.index_version,
         query_id=visit.query_id,
-        timings_ms={"retrieve": found.timings_ms["total"], "generate": answer.timings_ms["total"], "total": total_ms},
+        timings_ms={
+            "retrieve": found.timings_ms["total"],
+            **{name: answer.timings_ms[name] for name in ("queue", "first_sentence") if name in answer.timings_ms},
+            "generate": answer.timings_ms["total"],
+            "total": total_ms,
+        },
     )
 
 

@@ -1,7 +1,7 @@
 """Who asks, on whose behalf, and what they may do: what a verified token says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from include.quarry.errors import Forbidden, InvalidInput, Unauthenticated
@@ -25,6 +25,12 @@ class Caller:
     scopes: frozenset[str]
     priority: Priority = "normal"
     plan: str = DEFAULT_PLAN
+
+    def lowered(self, priority: Priority) -> "Caller":
+        """The same caller with less haste. Raises `Forbidden` for a higher priority than the token gives."""
+        if PRIORITIES.index(priority) < PRIORITIES.index(self.priority):
+            raise Forbidden(f"priority {priority!r} is above the token's own, which is {self.priority!r}; ask for that")
+        return replace(self, priority=priority)
 
     def require(self, scope: str) -> None:
         """Raise `Forbidden` unless the token carries the scope."""

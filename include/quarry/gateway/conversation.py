@@ -7,9 +7,9 @@ from pydantic import ValidationError
 from include.quarry.errors import InvalidInput, NotFound
 from include.quarry.gateway.openai_schema import Chat, Turn
 from include.quarry.gateway.schema import Ask
-from include.quarry.generation.protocol import Tier
+from include.quarry.generation.protocol import Wanted
 
-MODELS: dict[str, Tier] = {"quarry-fast": "fast", "quarry-deep": "deep"}
+MODELS: dict[str, Wanted] = {"quarry-auto": "auto", "quarry-fast": "fast", "quarry-deep": "deep"}
 """Names that the tiers have for OpenAI's clients."""
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from types import TracebackType
 from typing import TypeVar
 
@@ -75,12 +76,13 @@ class Bound:
             raise self._deadline.error() from None
 
 
-async def until(deadline: Deadline, events: AsyncIterator[Item]) -> AsyncIterator[Item]:
-    """The events up to the deadline, then `DeadlinePassed`. Whoever makes them is cancelled."""
-    while True:
-        try:
-            async with deadline.holds():
-                event = await anext(events)
-        except StopAsyncIteration:
-            return
-        yield event
+async def until(deadline: Deadline, events: AsyncGenerator[Item]) -> AsyncGenerator[Item]:
+    """The events up to the deadline, then `DeadlinePassed`. Whoever makes them is cancelled, also on closing this."""
+    async with aclosing(events):
+        while True:
+            try:
+                async with deadline.holds():
+                    event = await anext(events)
+            except StopAsyncIteration:
+                return
+            yield event

@@ -1,7 +1,7 @@
 """POST /v1/retrieve."""
 
 from collections.abc import Awaitable
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import orjson
 from fastapi import APIRouter, Depends, Response
@@ -44,7 +44,7 @@ def retrieval_routes(retrieve: RetrieveFrom, door: Door) -> APIRouter:
 def _encode(found: Retrieval, query_id: str) -> bytes:
     """JSON straight from the records: validating our own output would cost more than the search."""
     body = {
-        "hits": [_passage(hit) for hit in found.hits],
+        "hits": [passage_of(hit) for hit in found.hits],
         "query_id": query_id,
         "index_version": found.index_version,
         "watermark": found.watermark,
@@ -55,7 +55,8 @@ def _encode(found: Retrieval, query_id: str) -> bytes:
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _passage(hit: Hit) -> dict[str, object]:
+def passage_of(hit: Hit) -> dict[str, Any]:
+    """The fields of a `FoundPassage`."""
     chunk = hit.chunk
     return {
         "chunk_id": chunk.chunk_id,

@@ -1,9 +1,12 @@
 """The bodies that cross HTTP. Unknown fields are refused; every bound is in the OpenAPI document."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from include.quarry.gateway.caller import Priority
+from include.quarry.generation.protocol import Wanted
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 VersionId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,119}$")]
@@ -114,7 +117,9 @@ class Ask(Body):
 
     question: Question
     top_k: int = Field(4, ge=1, le=20, description="passages to look at")
-    tier: Literal["fast", "deep"] = "fast"
+    tier: Wanted = Field("auto", description="`auto` chooses by the question, what was found, the plan and the queues")
+    max_tokens: int | None = Field(None, ge=1, le=4096, description="longest answer, in the model's tokens")
+    priority: Priority | None = Field(None, description="at most the token's own, which is the default")
     stream: bool = Field(False, description="answer with server-sent events")
     filters: Fields = Field(default_factory=dict)
     corpus: Name = "main"
@@ -147,7 +152,10 @@ class Answered(BaseModel):
     citations: list[Cited]
     grounded: bool
     tier: str = Field(description="the tier that answered: deep, fast, extractive or none")
-    usage: dict[str, int]
+    tier_reason: str = Field(description="why this one, and no other")
+    usage: dict[str, int | float] = Field(description="tokens of all models asked, seconds of their engines")
+    cost: float = Field(description="price of the usage, by the installation's table")
+    passages: list[FoundPassage] = Field(description="what was found, where nobody had time to answer from it")
     index_version: str
     query_id: str
     timings_ms: dict[str, float]

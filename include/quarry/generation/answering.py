@@ -1,185 +1,223 @@
-"""From a question and its hits to a verified, cited answer, sentence by sentence.
+"""From a question and its hits to a verified, cited answer, by whichever tier can give one.
 
-The order of falling back: the tier asked for, then the fast tier, then the passages' own sentences, then nothing. A
-sentence leaves only after `grounding` found the passage that bears it out, so no model, and no passage that tries to
-give a model orders, can put words into the answer that the passages do not say.
+The order of falling: the tier asked for or chosen, then the fast tier, then the passages' own sentences, then the
+passages alone, then a refusal that says when to come back. What was verified before a tier broke off stands.
 """
 
 import logging
-import re
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
-from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
-from include.quarry.generation.answers import AnsweredBy, AnswerEvent, Draft, VerifiedSentence
-from include.quarry.generation.evidence import Evidence, Statement, read_evidence
-from include.quarry.generation.extractive import extract_answer, score_statement
-from include.quarry.generation.grounding import SHORT_WORDS, Similarity, Support, Verdict, check_sentence
-from include.quarry.generation.prompt import Prompt, PromptTemplate
-from include.quarry.generation.protocol import LanguageModel, Tier, Usage
-from include.quarry.generation.relevance import COVERAGE, Rarity, judge_relevance, question_words
-from include.quarry.generation.sentences import SentenceStream
-from include.quarry.generation.wording import read_words
+from include.quarry.errors import Full, Unavailable
+from include.quarry.gateway.visit import Visit
+from include.quarry.generation.answers import (
+    DONT_KNOW,
+    ONLY_PASSAGES,
+    Answer,
+    AnsweredBy,
+    AnswerEvent,
+    Draft,
+    Ended,
+    TierEvent,
+    VerifiedSentence,
+)
+from include.quarry.generation.evidence import EVIDENCE_HITS, Evidence, read_evidence
+from include.quarry.generation.extractive_tier import ExtractiveTier
+from include.quarry.generation.prices import Prices, cost_of
+from include.quarry.generation.protocol import Tier, Usage, Wish
+from include.quarry.generation.queue import Standing
+from include.quarry.generation.relevance import COVERAGE, Rarity, judge_relevance
+from include.quarry.generation.tier_choice import Policy, Situation, choose_tier
 from include.quarry.records import Hit
 
-EVIDENCE_HITS = 8
-"""Hits beyond these are not read: an answer in a later one would be the retriever's failure, not worth the time."""
-TO_THE_POINT = 0.6
-"""The least share of the best sentence's score that a model's sentence must reach."""
-
-_REFUSAL = re.compile(
-    r"\bI (?:do not|don.?t|cannot|can.?t) (?:know|answer|find)"
-    r"|\bpassages? (?:do|does) not (?:answer|mention|contain|say)",
-    re.IGNORECASE,
-)
+AT_ONCE = 96
+_STALE_S = 5.0
+"""What a tier said about its queue is forgotten after that."""
+_NOT_THERE = "is not there"
+_WHY = {
+    "refused": "found no answer in the passages",
+    "failed": "failed",
+    "busy": "has no place left in its queue",
+    "late": "had no time left",
+    "too_long": "cannot hold the question beside a passage",
+}
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class TierLimits:
-    """What one tier may spend on an answer."""
-
-    prompt_tokens: int
-    answer_tokens: int
-    passages: int
-    sentences: int
+Rung = Literal["deep", "fast", "extractive"]
 
 
-LIMITS: Mapping[Tier, TierLimits] = {
-    "fast": TierLimits(prompt_tokens=450, answer_tokens=80, passages=3, sentences=2),
-    "deep": TierLimits(prompt_tokens=2000, answer_tokens=256, passages=4, sentences=6),
-}
+class AnswerTier(Protocol):
+    """A tier as the fall sees it: a queue with an engine, here or in another process."""
+
+    @property
+    def absence(self) -> str:
+        """Why it cannot be asked now, to be read after the tier's name; empty where it can."""
+        ...
+
+    def answer(
+        self, question: str, evidence: Sequence[Evidence], wish: Wish, visit: Visit
+    ) -> AsyncGenerator[TierEvent]:
+        """How busy it is, sentences as they are verified, and an `Ended`; closing it frees the place or the slot.
+
+        Raises `Unavailable` where the tier is gone, or silent for too long.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Case:
+    """A question on its way down: what was said, what it cost, and why each tier was asked or was not enough."""
+
+    question: str
+    wish: Wish
+    visit: Visit
+    draft: Draft
+    reasons: list[str] = field(default_factory=list)
+    spent: dict[Tier, Usage] = field(default_factory=dict)
+    rung: Rung = "extractive"
+    how: str = ""
+
+    def note(self, reason: str) -> None:
+        """Say why it went on, once."""
+        if reason not in self.reasons:
+            self.reasons.append(reason)
 
 
 class Answerer:
-    """Answers questions from hits. `models` may lack a tier, or hold none: then the passages speak for themselves.
+    """Answers questions from hits. `tiers` may lack one, or be empty: then the passages speak for themselves.
 
-    `threshold` is the relevance a passage needs (see `relevance`). `rarity` weighs the question's words, `similarity`
-    admits near wordings; both are optional.
+    At most `at_once` answers are in the making, those that wait for their turn included. `threshold` is the relevance
+    a passage needs (see `relevance`), `rarity` weighs the question's words.
     """
 
     def __init__(
         self,
-        models: Mapping[Tier, LanguageModel],
-        prompt: PromptTemplate,
+        tiers: Mapping[Tier, AnswerTier],
         *,
-        limits: Mapping[Tier, TierLimits] = LIMITS,
+        prices: Prices | None = None,
+        policy: Policy | None = None,
+        at_once: int = AT_ONCE,
         threshold: float = COVERAGE,
         rarity: Rarity | None = None,
-        similarity: Similarity | None = None,
     ) -> None:
-        self._models = models
-        self._prompt = prompt
-        self._limits = {**LIMITS, **limits}
+        self._tiers: dict[Rung, AnswerTier] = {"extractive": ExtractiveTier(rarity)}
+        self._tiers.update(tiers.items())
+        self._prices = prices or {}
+        self._policy = policy or Policy()
+        self._at_once = at_once
         self._threshold = threshold
         self._rarity = rarity
-        self._similarity = similarity
+        self._making = 0
+        self._standings: dict[Rung, tuple[Standing, float]] = {}
 
-    async def answer(self, question: str, hits: Sequence[Hit], tier: Tier = "fast") -> AsyncGenerator[AnswerEvent]:
+    def answer(self, question: str, hits: Sequence[Hit], wish: Wish, visit: Visit) -> AsyncGenerator[AnswerEvent]:
         """Verified sentences as they are completed, then the `Answer` as the last event.
 
-        A question that leaves a tier no room for a passage falls to the next one, and at last to the extract.
+        Raises `Full` when too many answers are in the making, and `DeadlinePassed` when it is too late to begin: at
+        once, before there is an event.
         """
-        draft = Draft(read_evidence(hits[:EVIDENCE_HITS]))
-        relevance = judge_relevance(question, draft.evidence, threshold=self._threshold, rarity=self._rarity)
-        draft.mark_time("relevance")
-        used: AnsweredBy = "none"
-        for candidate in _falling_from(tier) if relevance.relevant else ():
-            model = self._models.get(candidate)
-            if model is None:
-                continue
-            try:
-                async for sentence in self._generate(model, self._limits[candidate], question, draft):
-                    used = candidate
-                    yield sentence
-                break
-            except (InvalidInput, Misconfigured, Unavailable) as error:  # a question too long for it, too
-                _log.warning("the %s tier gave no answer: %s", candidate, error)
-                if draft.sentences:
+        visit.deadline.check()
+        if self._making >= self._at_once:
+            raise Full(f"{self._making} answers are in the making, which is all there may be; try again shortly")
+        return self._fall(_Case(question, wish, visit, Draft(read_evidence(hits[:EVIDENCE_HITS]))), hits)
+
+    async def _fall(self, case: _Case, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent]:
+        self._making += 1
+        try:
+            rungs = self._begin(case)
+            while rungs:
+                rung, *rungs = rungs
+                async with aclosing(self._ask(rung, case)) as sentences:
+                    async for sentence in sentences:
+                        yield sentence
+                if case.draft.sentences or case.how == "refused":
                     break
-        if relevance.relevant and not draft.sentences and not draft.refused:
-            for extract in self._extract(question, draft):
-                used = "extractive"
-                yield extract
-        yield draft.finish(used)
+                if case.how == "done":  # another model would hardly say more: the passages speak for themselves
+                    rungs = rungs[-1:]
+            yield self._finish(case, hits)
+        finally:
+            self._making -= 1
 
-    async def _generate(
-        self, model: LanguageModel, limits: TierLimits, question: str, draft: Draft
-    ) -> AsyncGenerator[VerifiedSentence]:
-        """What the model says that the passages bear out, until it has said enough or begins to repeat itself."""
-        prompt = self._prompt.build(
-            question, draft.evidence, budget_tokens=limits.prompt_tokens, max_passages=limits.passages
+    def _begin(self, case: _Case) -> list[Rung]:
+        """The tiers to ask, in order; none where nothing was found that the question is about."""
+        evidence = case.draft.evidence
+        relevance = judge_relevance(case.question, evidence, threshold=self._threshold, rarity=self._rarity)
+        case.draft.mark_time("relevance")
+        if not relevance.relevant:
+            case.reasons.append("no passage was found that the question is about")
+            return []
+        choice = choose_tier(self._situation(case), self._policy)
+        case.reasons.append(choice.reason)
+        return ["deep", "fast", "extractive"] if choice.tier == "deep" else ["fast", "extractive"]
+
+    def _situation(self, case: _Case) -> Situation:
+        deep, caller = self._tiers.get("deep"), case.visit.caller
+        situation = Situation(
+            case.question,
+            case.draft.evidence,
+            case.wish,
+            caller.plan,
+            case.visit.deadline.remaining_s(),
+            deep.absence if deep else _NOT_THERE,
+            rarity=self._rarity,
         )
-        heard: set[str] = set()
-        async with aclosing(_sentences(model, prompt, limits.answer_tokens, draft)) as sentences:
-            async for text in sentences:
-                if text in heard:
-                    return
-                heard.add(text)
-                if not draft.sentences and _REFUSAL.search(text):
-                    draft.refused = True
-                    return
-                verdict = check_sentence(text, prompt.evidence, question=question, similarity=self._similarity)
-                if not verdict.supported or self._beside_the_point(verdict, question, draft):
-                    _log.debug("dropped %r: %s", verdict.text, verdict.reason or "beside the point")
-                    continue
-                sentence = draft.add(verdict.text, verdict.supports)
-                if sentence is None:
-                    return
-                yield sentence
-                if len(draft.sentences) == limits.sentences:
-                    return
+        standing, seen_at = self._standings.get("deep", (None, 0.0))
+        if standing is None or time.monotonic() - seen_at > _STALE_S:
+            return situation
+        return replace(situation, deep_wait_s=standing.wait_s(caller.priority), deep_turn_s=standing.turn_s)
 
-    def _beside_the_point(self, verdict: Verdict, question: str, draft: Draft) -> bool:
-        """Whether the sentence, with what bears it out, says far less about the question than the best sentence does.
+    async def _ask(self, rung: Rung, case: _Case) -> AsyncGenerator[VerifiedSentence]:
+        """The tier's sentences; how it ended, and what it used, is noted in the case."""
+        case.rung, case.how = rung, "absent"
+        tier = self._tiers.get(rung)
+        absence = tier.absence if tier else _NOT_THERE
+        if tier is None or absence:
+            case.note(f"{rung} {absence}")
+            return
+        events = tier.answer(case.question, case.draft.evidence, case.wish, case.visit)
+        try:
+            async for event in events:
+                match event:
+                    case VerifiedSentence():
+                        yield case.draft.take(event)
+                    case Standing():
+                        self._standings[rung] = (event, time.monotonic())
+                    case Ended():
+                        self._end(event, case)
+        except Unavailable as error:
+            _log.warning("the %s tier is gone: %s", rung, error)
+            case.note(f"{rung} {'broke off' if case.draft.sentences else 'does not answer'}")
+        finally:
+            await events.aclose()
 
-        A short answer ("In 2006.") counts by what bears it out alone.
-        """
-        if draft.best_score is None:
-            best = extract_answer(question, draft.evidence, max_sentences=1, rarity=self._rarity)
-            draft.best_score = best[0].score if best else 0.0
-        words = read_words(verdict.text)
-        said = Statement(verdict.text, 0, 0, words, leans_back=False)
-        scores = []
-        for support in verdict.supports:
-            passage = draft.evidence[support.marker - 1]
-            places = [place for place in passage.statements if support.start <= place.start < support.end]
-            score = max(self._score(question, passage, place) for place in places)
-            own = score if len(words) <= SHORT_WORDS else self._score(question, passage, said)
-            scores.append((score + own) / 2)
-        return max(scores) < TO_THE_POINT * draft.best_score
+    def _end(self, ended: Ended, case: _Case) -> None:
+        case.how = ended.how
+        case.draft.note_time("queue", ended.waited_s)
+        if case.rung != "extractive":
+            case.spent[case.rung] = ended.usage
+        if ended.how in _WHY:
+            case.note(f"{case.rung} {_WHY[ended.how]}")
+        elif not case.draft.sentences:
+            case.note(f"{case.rung} said nothing that the passages bear out")
 
-    def _score(self, question: str, passage: Evidence, statement: Statement) -> float:
-        return score_statement(question, question_words(question), passage, statement, self._rarity)
-
-    def _extract(self, question: str, draft: Draft) -> Iterator[VerifiedSentence]:
-        for extract in extract_answer(question, draft.evidence, rarity=self._rarity):
-            place = extract.statement
-            support = Support(extract.marker, place.start, place.end, extract.score)
-            if sentence := draft.add(place.text, (support,)):
-                yield sentence
-
-
-def _falling_from(tier: Tier) -> tuple[Tier, ...]:
-    return ("deep", "fast") if tier == "deep" else ("fast",)
-
-
-async def _sentences(model: LanguageModel, prompt: Prompt, max_tokens: int, draft: Draft) -> AsyncGenerator[str]:
-    """The model's sentences as they are completed; the stream is closed with this generator, and its cost noted."""
-    before, spent = draft.usage, Usage(prompt.tokens, 0)
-    cutter = SentenceStream()
-    stream = model.stream(prompt.messages, max_tokens=max_tokens)
-    try:
-        async for delta in stream:
-            spent = delta.usage or Usage(spent.prompt_tokens, spent.completion_tokens + 1)
-            draft.usage = Usage(
-                before.prompt_tokens + spent.prompt_tokens, before.completion_tokens + spent.completion_tokens
-            )
-            for sentence in cutter.feed(delta.text):
-                yield sentence
-        for sentence in cutter.flush():
-            yield sentence
-    finally:
-        if isinstance(stream, AsyncGenerator):
-            await stream.aclose()
+    def _finish(self, case: _Case, hits: Sequence[Hit]) -> Answer:
+        draft = case.draft
+        draft.mark_time("total")
+        grounded = bool(draft.sentences)
+        tier: AnsweredBy = case.rung if grounded else "none"
+        overrun = case.rung == "extractive" and case.how in ("busy", "late")
+        return Answer(
+            " ".join(draft.sentences) or (ONLY_PASSAGES if overrun else DONT_KNOW),
+            draft.citations,
+            grounded,
+            tier,
+            sum(case.spent.values(), Usage()),
+            draft.timings_ms,
+            "; ".join(case.reasons),
+            cost_of(case.spent, self._prices),
+            case.spent,
+            tuple(hits) if overrun else (),
+        )

@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from include.quarry.generation.evidence import Evidence
 from include.quarry.generation.grounding import Support
-from include.quarry.generation.protocol import Usage
+from include.quarry.generation.protocol import Tier, Usage
+from include.quarry.generation.queue import Standing
 from include.quarry.generation.wording import read_words
+from include.quarry.records import Hit
 
 DONT_KNOW = "I don't know."
+ONLY_PASSAGES = "No answer could be written now; these passages were found."
 AnsweredBy = Literal["deep", "fast", "extractive", "none"]
 
 
@@ -36,10 +39,12 @@ class VerifiedSentence:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole answer. `grounded` is true exactly if there are citations; otherwise the text is `DONT_KNOW`.
+    """The whole answer. `grounded` is true exactly if there are citations.
 
-    `timings_ms` counts from the start: `relevance`, `first_sentence` where there is one, `total`. `usage` adds up all
-    models that were asked.
+    Otherwise the text is `DONT_KNOW`, or `ONLY_PASSAGES` when nobody had time to write one; `passages` are there then.
+    `tier_reason` says why this tier answered and no other. `timings_ms` counts from the start: `relevance`, `queue` and
+    `first_sentence` where there are such, `total`. `usage` adds up `spent`, what each tier used that was asked; `cost`
+    is its price.
     """
 
     text: str
@@ -48,9 +53,31 @@ class Answer:
     tier: AnsweredBy
     usage: Usage
     timings_ms: Mapping[str, float]
+    tier_reason: str = ""
+    cost: float = 0.0
+    spent: Mapping[Tier, Usage] = field(default_factory=dict)
+    passages: tuple[Hit, ...] = ()
 
 
 AnswerEvent = VerifiedSentence | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of a tier's part in an answer. `usage` is what it cost, also where nothing came of it.
+
+    `done`: it said what it had to say. `refused`: the model found no answer in the passages. `failed`: the engine did.
+    `busy`: no place in the queue. `late`: the time was over. `too_long`: it cannot hold question and passages.
+    `left`: the caller went away, and hears of it no more.
+    """
+
+    how: Literal["done", "refused", "failed", "busy", "late", "too_long", "left"]
+    usage: Usage = field(default_factory=Usage)
+    waited_s: float = 0.0
+
+
+TierEvent = Standing | VerifiedSentence | Ended
+"""What a tier tells while it answers: how busy it is at first and again every while, sentences, and at last the end."""
 
 
 class Draft:
@@ -67,6 +94,23 @@ class Draft:
         self._started = time.perf_counter()
         self._timings_ms: dict[str, float] = {}
 
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """All citations so far, in order of their markers."""
+        return tuple(self._citations)
+
+    @property
+    def timings_ms(self) -> Mapping[str, float]:
+        """When what happened first, in milliseconds from the start."""
+        return self._timings_ms
+
+    def take(self, sentence: VerifiedSentence) -> VerifiedSentence:
+        """Take in a sentence that was verified, and its citations numbered, elsewhere."""
+        self.sentences.append(sentence.text)
+        self._citations += sentence.citations
+        self.mark_time("first_sentence")
+        return sentence
+
     def add(self, text: str, supports: Sequence[Support]) -> VerifiedSentence | None:
         """Take a supported sentence in; None if it repeats an earlier one."""
         wording = tuple(word.stem for word in read_words(text))
@@ -81,20 +125,11 @@ class Draft:
 
     def mark_time(self, what: str) -> None:
         """Note when something happened first."""
-        self._timings_ms.setdefault(what, round((time.perf_counter() - self._started) * 1000, 1))
+        self.note_time(what, time.perf_counter() - self._started)
 
-    def finish(self, tier: AnsweredBy) -> Answer:
-        """The answer as it stands."""
-        self.mark_time("total")
-        grounded = bool(self.sentences)
-        return Answer(
-            " ".join(self.sentences) or DONT_KNOW,
-            tuple(self._citations),
-            grounded,
-            tier if grounded else "none",
-            self.usage,
-            self._timings_ms,
-        )
+    def note_time(self, what: str, seconds: float) -> None:
+        """Note how long something took, unless that was done."""
+        self._timings_ms.setdefault(what, round(seconds * 1000, 1))
 
     def _marker(self, support: Support) -> int:
         chunk = self.evidence[support.marker - 1].hit.chunk

@@ -13,6 +13,9 @@ from include.quarry.generation.sentences import Sentence, flatten, split_sentenc
 from include.quarry.generation.wording import Word, read_words
 from include.quarry.records import Hit
 
+EVIDENCE_HITS = 8
+"""Hits beyond these are not read: an answer in a later one would be the retriever's failure, not worth the time."""
+
 _MARKUP = re.compile(
     r"<!--.*?(?:-->|$)|!\[[^\]]*\]\([^)]*\)|</?[a-zA-Z][^<>]*>|:(?:target|alt|align|height|width|image|scale):.*?(?=\n|$)"
     r"|\]\((?:[^()]|\([^()]*\))*\)|\]\[[^\]]*\]|(?<=\w)`?\s*<[a-z]+://[^>]*>`?__?"

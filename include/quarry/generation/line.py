@@ -86,7 +86,7 @@ class Line(Generic[Who]):
         }
 
     def _loser_to(self, tenant: str) -> Who:
-        heaviest = max(self._waiting, key=lambda each: (len(self._waiting[each]), self._waiting[each][-1].due_s))
-        if len(self._waiting[heaviest]) < len(self._waiting.get(tenant, ())) + 2:
+        most = max(self._waiting.values(), key=lambda mine: (len(mine), mine[-1].due_s), default=[])
+        if len(most) < len(self._waiting.get(tenant, ())) + 2:
             raise Full(f"all {self._places} places of this class are taken; try again shortly, or ask with less haste")
-        return self._waiting[heaviest][-1]
+        return most[-1]

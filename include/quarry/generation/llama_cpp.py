@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
@@ -22,11 +22,14 @@ from include.quarry.generation.protocol import Delta, Message, Usage
 _PREFILL_TOKENS = 128
 """Tokens of a prompt read in one go: an abandoned generation stops after at most that many."""
 _SILENCE_S = 30.0
-"""A working engine tells of every token and of every batch of the prompt: one this long silent counts as hung."""
+"""A working engine tells of every token and of every batch of the prompt: one this long silent counts as hung.
+
+A batch takes two seconds on two idle cores with a model of 1.5 billion parameters, and several times that on busy ones.
+"""
 
 
 class LlamaCppModel:
-    """A GGUF model, loaded at construction. One generation runs at a time; more wait their turn.
+    """A GGUF model, loaded at construction. `parallel` generations run at a time, batched; more wait their turn.
 
     `threads` is capped at the cores this process may use: a thread more than that and the engine crawls. An engine
     that says nothing for `silence_s`, to nobody, is taken for hung: its callers are told, and need not wait.
@@ -40,15 +43,17 @@ class LlamaCppModel:
         name: str = "",
         threads: int = 2,
         context_tokens: int = 2048,
+        parallel: int = 1,
         silence_s: float = _SILENCE_S,
     ) -> None:
         self._name = name or path.stem
         self._context_tokens = context_tokens
         threads = min(threads, len(os.sched_getaffinity(0)))
-        self._server = _load(path, threads, context_tokens)
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="llama.cpp")
+        self._server = _load(path, threads, context_tokens, parallel)
+        self._pool = ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="llama.cpp")
         self._silence_s = silence_s
-        self._busy = False
+        self._busy = 0
+        self._counting = Lock()
         self._heard_at = time.monotonic()
 
     @property
@@ -87,7 +92,7 @@ class LlamaCppModel:
                 if not closed.is_set():
                     self._server.handle_chat_completions(request, receive)
             finally:
-                self._busy = False
+                self._busy = 0
 
         def end(_: Future[None]) -> None:
             if not closed.is_set():
@@ -107,6 +112,11 @@ class LlamaCppModel:
             closed.set()
             work.cancel()
 
+    def check(self) -> None:
+        """Raise `Unavailable` when the engine hangs: its threads cannot be stopped, only the process can."""
+        if self._hangs:
+            raise self._hung()
+
     def close(self) -> None:
         """Let the running generation end, and take no more."""
         self._pool.shutdown(cancel_futures=True)
@@ -119,10 +129,15 @@ class LlamaCppModel:
                 async with asyncio.timeout(heard_at + self._silence_s - time.monotonic()):
                     return await events.get()
             except TimeoutError:
-                if self._busy and time.monotonic() - self._heard_at >= self._silence_s:
-                    raise Unavailable(
-                        f"{self._name} has said nothing for {self._silence_s:g} s; try again, or use another tier"
-                    ) from None
+                if self._hangs:
+                    raise self._hung() from None
+
+    @property
+    def _hangs(self) -> bool:
+        return self._busy > 0 and time.monotonic() - self._heard_at >= self._silence_s
+
+    def _hung(self) -> Unavailable:
+        return Unavailable(f"{self._name} has said nothing for {self._silence_s:g} s; try again, or use another tier")
 
     def _settle(self, work: Future[None]) -> None:
         """Raise `Unavailable` when the generation ended in an exception of the engine's own, or never had its turn."""
@@ -161,17 +176,17 @@ class LlamaCppModel:
         return Unavailable(f"{self._name} failed: {reason}; try again, or use another tier")
 
 
-def _load(path: Path, threads: int, context_tokens: int) -> Any:
+def _load(path: Path, threads: int, context_tokens: int, parallel: int) -> Any:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import xllamacpp  # noqa: PLC0415 (its OpenMP reads the wait policy when it is loaded, so the setting goes first)
 
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
-    params.n_ctx = context_tokens
+    params.n_ctx = context_tokens * parallel
     params.n_batch = params.n_ubatch = _PREFILL_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.n_threads_http = 1
-    params.n_parallel = 1
+    params.n_parallel = parallel
     params.n_gpu_layers = 0
     params.cache_ram_mib = 0
     params.fit_params = params.ui = params.endpoint_slots = False

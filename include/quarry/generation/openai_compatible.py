@@ -59,6 +59,9 @@ class OpenAICompatibleModel:
             ) from None
         yield Delta("", usage or Usage(completion_tokens=pieces))
 
+    def check(self) -> None:
+        """The server is looked after where it runs."""
+
     async def close(self) -> None:
         """Give the connections back."""
         await self._client.close()

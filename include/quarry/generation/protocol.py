@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Tier = Literal["fast", "deep"]
+Wanted = Literal["auto", "fast", "deep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a question is to be answered: by which tier, and in how many of the model's tokens at most."""
+
+    tier: Wanted = "auto"
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +26,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a generation cost, in the model's own tokens."""
+    """What a generation cost: the model's own tokens, and the seconds for which it held one of the engine's slots."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    engine_s: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.engine_s + other.engine_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +58,8 @@ class LanguageModel(Protocol):
 
     def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[Delta]:
         """Generate greedily (temperature 0). Raises `Unavailable` when the engine cannot answer."""
+        ...
+
+    def check(self) -> None:
+        """Raise `Unavailable` when the engine is known to hang, so that only a new one can help."""
         ...

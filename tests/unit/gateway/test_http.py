@@ -1,8 +1,10 @@
 """The HTTP contract: what is accepted, what is refused and how, on the real application over fake ports."""
 
+import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -11,23 +13,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.quarry.catalog.log import Accepted
-from include.quarry.errors import NotFound, Unavailable, UnreadableContent
+from include.quarry.errors import Full, NotFound, Unavailable, UnreadableContent
 from include.quarry.gateway.answer_routes import answer_routes
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.asking import Asking
+from include.quarry.gateway.deadline import Deadline
 from include.quarry.gateway.document_routes import document_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
-from include.quarry.gateway.schema import Ask, Said
+from include.quarry.gateway.schema import Answered, Ask, Said
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answers import Answer, AnswerEvent, Citation, VerifiedSentence
-from include.quarry.generation.protocol import Usage
+from include.quarry.generation.protocol import Usage, Wish
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage, RawDocument, Scope
 from include.quarry.retrieval.retriever import Retrieval
 from tests.door import open_test_door, showing, visit
 
 MAX_BYTES = 10_000
 CHUNK = Chunk("c1", DocumentKey("main", "red", "a"), 1, 0, "file:///a", "A", Passage("Some text.", "A", 5, 15, 2), {})
+TIMES = {"relevance": 0.5, "queue": 1.0, "total": 2.0}
 CITATION = Citation(1, "c1", "a", "file:///a", 5, 15)
 
 
@@ -40,6 +44,7 @@ class Platform:
         self.fails: Exception | None = None
         self.missing: tuple[int, ...] = ()
         self.ended: list[str] = []
+        self.wishes: list[tuple[Wish, str]] = []
 
     async def put(self, raw: RawDocument) -> Accepted:
         if raw.content == b"unreadable":
@@ -61,12 +66,21 @@ class Platform:
         self.asked.append((corpus, query, top_k, scope))
         return Retrieval([Hit(CHUNK, 0.5, {"dense": 1})], "v1", 7, {"total": 1.0}, self.missing)
 
-    async def answer(self, question: str, hits: list[Hit], tier: str, visit: Visit) -> AsyncIterator[AnswerEvent]:
+    def answer(self, question: str, hits: Sequence[Hit], wish: Wish, visit: Visit) -> AsyncGenerator[AnswerEvent]:
+        self.wishes.append((wish, visit.caller.priority))
+        if question == "too many":
+            raise Full("all answers that may be are in the making; try again shortly", retry_after_s=7)
+        return self._answer(question, hits)
+
+    async def _answer(self, question: str, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent]:
         try:
             yield VerifiedSentence("Some text [1].", (CITATION,))
             if question == "fail late":
                 raise Unavailable("the model is gone")
-            yield Answer("Some text [1].", (CITATION,), True, "fast", Usage(3, 4), {"total": 2.0})
+            if question == "too busy":
+                yield Answer("Only these.", (), False, "none", Usage(), {"total": 2.0}, passages=tuple(hits))
+            else:
+                yield Answer("Some text [1].", (CITATION,), True, "fast", Usage(3, 4, 0.5), TIMES, "asked for", 0.25)
         finally:
             self.ended.append(question)
 
@@ -249,6 +263,54 @@ async def test_an_answer_carries_its_citations(client: httpx.AsyncClient) -> Non
     ]
     assert (body["grounded"], body["tier"], body["index_version"]) == (True, "fast", "v1")
     assert body["query_id"]
+
+
+async def test_an_answer_says_which_tier_gave_it_and_what_it_cost(client: httpx.AsyncClient) -> None:
+    body = (await client.post("/v1/answer", json={"question": "what?"})).json()
+    assert (body["tier"], body["tier_reason"], body["cost"]) == ("fast", "asked for", 0.25)
+    assert body["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "engine_s": 0.5}
+    assert body["timings_ms"].keys() == {"retrieve", "queue", "generate", "total"}
+    assert body["passages"] == []
+
+
+async def test_passages_are_listed_where_nobody_could_answer(client: httpx.AsyncClient) -> None:
+    body = (await client.post("/v1/answer", json={"question": "too busy"})).json()
+    assert (body["grounded"], body["tier"], body["citations"]) == (False, "none", [])
+    assert [passage["text"] for passage in body["passages"]] == ["Some text."]
+
+
+async def test_the_tier_is_left_to_us_where_none_is_asked_for(client: httpx.AsyncClient, platform: Platform) -> None:
+    await client.post("/v1/answer", json={"question": "what?"})
+    await client.post("/v1/answer", json={"question": "what?", "tier": "deep", "max_tokens": 30, "priority": "batch"})
+    assert platform.wishes == [(Wish("auto"), "normal"), (Wish("deep", 30), "batch")]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_nobody_can_raise_the_own_priority(client: httpx.AsyncClient, platform: Platform, stream: bool) -> None:
+    body = {"question": "what?", "priority": "urgent", "stream": stream}
+    problem = assert_problem(await client.post("/v1/answer", json=body), 403)
+    assert "normal" in problem["detail"]
+    assert platform.wishes == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_too_many_answers_at_once_are_refused_before_a_stream_begins(
+    client: httpx.AsyncClient, stream: bool
+) -> None:
+    response = await client.post("/v1/answer", json={"question": "too many", "stream": stream})
+    assert_problem(response, 503)
+    assert response.headers["retry-after"] == "7"
+
+
+async def test_a_slow_reader_gets_the_answer_that_was_made_in_time(platform: Platform) -> None:
+    """The deadline is for making the answer, not for reading it."""
+    hurried = replace(visit("red"), deadline=Deadline(0.2))
+    asked = await Asking(platform.retrieve, platform.answer).ask(Ask(question="what?"), hurried)
+    assert isinstance(await anext(asked), Said)
+    assert platform.ended == ["what?"]
+    await asyncio.sleep(hurried.deadline.remaining_s())
+    assert hurried.deadline.passed
+    assert isinstance(await anext(asked), Answered)
 
 
 async def test_a_streamed_answer_sends_sentences_then_the_answer(client: httpx.AsyncClient) -> None:

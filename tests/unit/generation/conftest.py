@@ -1,12 +1,26 @@
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 import pytest
 
 from include.quarry.errors import Unavailable
-from include.quarry.generation.protocol import Delta, Message, Usage
+from include.quarry.generation.answering import AnswerTier
+from include.quarry.generation.model_tier import ModelTier
+from include.quarry.generation.prompt import PromptTemplate
+from include.quarry.generation.protocol import Delta, LanguageModel, Message, Tier, Usage
+from include.quarry.generation.queue import TierQueue
+from include.quarry.generation.writing import LIMITS, Writer
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage
 
 MakeHit = Callable[..., Hit]
+
+
+def tiers_of(models: Mapping[Tier, LanguageModel]) -> dict[Tier, AnswerTier]:
+    """Tiers in this process, each with a queue of its own."""
+    prompt = PromptTemplate.load()
+    return {
+        tier: ModelTier(tier, Writer(model, prompt, LIMITS[tier]), TierQueue(slots=1, places=8))
+        for tier, model in models.items()
+    }
 
 
 @pytest.fixture
@@ -43,6 +57,9 @@ class ScriptedModel:
         if self.fails_after is not None:
             raise Unavailable("the engine is gone; try again")
         yield Delta("", Usage(100, len(pieces)))
+
+    def check(self) -> None:
+        pass
 
 
 @pytest.fixture

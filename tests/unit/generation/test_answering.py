@@ -1,22 +1,41 @@
 """The whole way from a question and its hits to an answer, with models that say anything."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from include.quarry.errors import DeadlinePassed, Full
+from include.quarry.gateway.deadline import Deadline
+from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answering import Answerer
-from include.quarry.generation.answers import DONT_KNOW, Answer, AnswerEvent, VerifiedSentence
+from include.quarry.generation.answers import (
+    DONT_KNOW,
+    ONLY_PASSAGES,
+    Answer,
+    AnswerEvent,
+    Draft,
+    Ended,
+    TierEvent,
+    VerifiedSentence,
+)
+from include.quarry.generation.evidence import Evidence, read_evidence
+from include.quarry.generation.prices import Price
 from include.quarry.generation.prompt import PromptTemplate
-from include.quarry.generation.protocol import LanguageModel, Tier
+from include.quarry.generation.protocol import LanguageModel, Tier, Usage, Wish
+from include.quarry.generation.queue import Standing
+from include.quarry.generation.writing import LIMITS, Writer
 from include.quarry.records import Hit
+from tests.door import visit
 
-from .conftest import MakeHit, ScriptedModel
+from .conftest import MakeHit, ScriptedModel, tiers_of
 
 RUFF = "Ruff is a fast linter. Ruff is written in Rust. Ruff has 800 rules. It was founded by Charlie Marsh."
 OTHER = "Ruff sorts imports. Bread is baked in an oven."
+EXPLAIN, EXPLAINED = "Explain in which language Ruff is written.", "Ruff is written in Rust."
 ASKED = "What language is Ruff written in, and how many rules has Ruff?"
 
 
@@ -28,8 +47,8 @@ def hits(make_hit: MakeHit) -> list[Hit]:
 async def run(
     models: dict[Tier, LanguageModel], hits: Sequence[Hit], question: str = ASKED, tier: Tier = "fast"
 ) -> tuple[list[AnswerEvent], Answer]:
-    answerer = Answerer(models, PromptTemplate.load())
-    events = [event async for event in answerer.answer(question, hits, tier)]
+    answerer = Answerer(tiers_of(models))
+    events = [event async for event in answerer.answer(question, hits, Wish(tier), visit())]
     answer = events[-1]
     assert isinstance(answer, Answer)
     assert all(isinstance(event, VerifiedSentence) for event in events[:-1])
@@ -54,8 +73,8 @@ async def test_citations_show_the_sentence_in_its_document(hits: list[Hit]) -> N
 
 async def test_no_sentence_is_given_out_before_it_is_complete_and_checked(hits: list[Hit]) -> None:
     model = ScriptedModel("Ruff has 800 rules. Ruff is written in Rust. ", piece=1)
-    first = await anext(Answerer({"fast": model}, PromptTemplate.load()).answer(ASKED, hits))
-    assert isinstance(first, VerifiedSentence)
+    writer = Writer(model, PromptTemplate.load(), LIMITS["fast"])
+    first = await anext(writer.write(ASKED, Draft(read_evidence(hits))))
     assert first.text == "Ruff has 800 rules [1]."
     assert model.said == "Ruff has 800 rules. R"
 
@@ -140,7 +159,98 @@ async def test_usage_adds_up_over_the_tiers(hits: list[Hit]) -> None:
     _, answer = await run({"deep": deep, "fast": fast}, hits, tier="deep")
     assert answer.usage.prompt_tokens == 200
     assert answer.usage.completion_tokens == 1 + 4
-    assert answer.timings_ms.keys() == {"relevance", "first_sentence", "total"}
+    assert {tier: used.completion_tokens for tier, used in answer.spent.items()} == {"deep": 1, "fast": 4}
+    assert answer.timings_ms.keys() == {"relevance", "queue", "first_sentence", "total"}
+
+
+class Ending:
+    """A tier whose part ends as it is told, without a sentence."""
+
+    absence = ""
+
+    def __init__(self, how: str) -> None:
+        self._how = how
+
+    async def answer(
+        self, question: str, evidence: Sequence[Evidence], wish: Wish, visit: Visit
+    ) -> AsyncGenerator[TierEvent]:
+        yield Ended(self._how, Usage(10, 1, 2.0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("how", "tier", "reason"),
+    [
+        ("busy", "fast", "deep has no place left in its queue"),
+        ("late", "fast", "deep had no time left"),
+        ("failed", "fast", "deep failed"),
+        ("too_long", "fast", "deep cannot hold the question beside a passage"),
+        ("done", "extractive", "deep said nothing that the passages bear out"),
+        ("refused", "none", "deep found no answer in the passages"),
+    ],
+)
+async def test_each_way_to_end_leads_on_and_is_named(how: str, tier: str, reason: str, hits: list[Hit]) -> None:
+    tiers = {**tiers_of({"fast": ScriptedModel("Ruff has 800 rules.")}), "deep": Ending(how)}
+    answerer = Answerer(tiers, prices={"deep": Price(per_engine_second=0.5)})
+    answer = [event async for event in answerer.answer(ASKED, hits, Wish("deep"), visit())][-1]
+    assert isinstance(answer, Answer)
+    assert (answer.tier, answer.tier_reason) == (tier, f"deep was asked for; {reason}")
+    assert answer.cost == 1.0
+
+
+async def test_when_there_is_no_time_even_for_an_extract_the_passages_are_listed(hits: list[Hit]) -> None:
+    answerer = Answerer({"fast": Ending("busy")})
+    answerer._tiers["extractive"] = Ending("busy")
+    (answer,) = [event async for event in answerer.answer(ASKED, hits, Wish(), visit())]
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.tier, answer.grounded) == (ONLY_PASSAGES, "none", False)
+    assert answer.passages == tuple(hits)
+    assert "extractive has no place left" in answer.tier_reason
+
+
+async def test_more_answers_at_once_than_may_be_are_refused_at_once(hits: list[Hit]) -> None:
+    answerer = Answerer({}, at_once=1)
+    making = answerer.answer(ASKED, hits, Wish(), visit())
+    await anext(making)
+    with pytest.raises(Full, match="try again"):
+        answerer.answer(ASKED, hits, Wish(), visit())
+    await making.aclose()
+    assert [event async for event in answerer.answer(ASKED, hits, Wish(), visit())]
+
+
+async def test_a_question_whose_time_is_over_is_not_begun(hits: list[Hit]) -> None:
+    model = ScriptedModel("Ruff has 800 rules.")
+    with pytest.raises(DeadlinePassed):
+        Answerer(tiers_of({"fast": model})).answer(ASKED, hits, Wish(), replace(visit(), deadline=Deadline(0)))
+    assert model.prompts == []
+
+
+async def test_without_a_wish_the_tier_is_chosen_and_the_answer_says_why(hits: list[Hit]) -> None:
+    tiers = tiers_of({"deep": ScriptedModel(EXPLAINED), "fast": ScriptedModel("Ruff has 800 rules.")})
+    chosen = {}
+    for question in ("How many rules has Ruff?", EXPLAIN):
+        answer = [event async for event in Answerer(tiers).answer(question, hits, Wish(), visit())][-1]
+        assert isinstance(answer, Answer)
+        chosen[answer.tier] = answer.tier_reason
+    assert chosen == {
+        "fast": "a question of fact that one sentence of the passages covers",
+        "deep": "the question asks for an explanation",
+    }
+
+
+async def test_a_busy_deep_tier_is_spared_while_that_is_fresh_news(hits: list[Hit]) -> None:
+    class Busy(Ending):
+        async def answer(self, *_: object) -> AsyncGenerator[TierEvent]:
+            yield Standing(1, 1, {"urgent": 0, "normal": 3, "batch": 0}, 20.0)
+            yield Ended("busy")
+
+    tiers = {**tiers_of({"fast": ScriptedModel(EXPLAINED)}), "deep": Busy("busy")}
+    answerer, reasons = Answerer(tiers), []
+    for _ in range(2):
+        answer = [event async for event in answerer.answer(EXPLAIN, hits, Wish(), visit())][-1]
+        assert isinstance(answer, Answer)
+        reasons.append(answer.tier_reason)
+    assert "no place left" in reasons[0]
+    assert reasons[1] == "deep has a queue of 80 s"
 
 
 async def test_orders_inside_a_passage_cannot_put_words_into_the_answer(make_hit: MakeHit) -> None:

@@ -14,10 +14,10 @@ from include.quarry.generation import llama_cpp
 from include.quarry.generation.answering import Answerer
 from include.quarry.generation.answers import Answer
 from include.quarry.generation.llama_cpp import LlamaCppModel
-from include.quarry.generation.prompt import PromptTemplate
-from include.quarry.generation.protocol import Message
+from include.quarry.generation.protocol import Message, Wish
+from tests.door import visit
 
-from .conftest import MakeHit
+from .conftest import MakeHit, tiers_of
 
 _SILENCE_S = 0.2
 _PATIENCE_S = 10.0
@@ -79,10 +79,13 @@ async def text_of(model: LlamaCppModel) -> str:
 async def test_the_passages_answer_in_time_when_the_engine_does_not(
     model_of: Callable[[Engine], LlamaCppModel], make_hit: MakeHit, how: str
 ) -> None:
-    answerer = Answerer({"fast": model_of(Engine(how))}, PromptTemplate.load())
-    hits = [make_hit("Ruff is written in Rust. Bread is baked in an oven.")]
+    answerer = Answerer(tiers_of({"fast": model_of(Engine(how))}))
+    question, hits = (
+        "What language is Ruff written in?",
+        [make_hit("Ruff is written in Rust. Bread is baked in an oven.")],
+    )
     async with asyncio.timeout(_PATIENCE_S / 2):
-        events = [event async for event in answerer.answer("What language is Ruff written in?", hits)]
+        events = [event async for event in answerer.answer(question, hits, Wish(), visit())]
     answer = events[-1]
     assert isinstance(answer, Answer)
     assert answer.tier == "extractive"

@@ -1,6 +1,5 @@
 """More requests than a queue holds: a problem body that says when to come back, never a 500."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,14 +11,19 @@ from ray.serve.exceptions import BackPressureError
 from ray.serve.schema import ServeDeploySchema
 
 from include.quarry.catalog.database import Database
+from include.quarry.gateway.caller import PRIORITIES
+from include.quarry.generation.answering import Answerer
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.settings import Settings
 from ray_apps.gateway.deployment import GatewayDeployment
+from ray_apps.gateway.tiers import RemoteTier
 from tests.door import open_test_door, showing
 
 CONFIGS = Path(__file__).parents[3] / "ray_apps" / "config"
-CHUNK = Chunk("c1", DocumentKey("main", "red", "a"), 1, 0, "file:///a", "A", Passage("Text.", "", 0, 5, 1), {})
+TEXT = "The quarry opens at seven in the morning."
+CHUNK = Chunk("c1", DocumentKey("main", "red", "a"), 1, 0, "file:///a", "A", Passage(TEXT, "", 0, len(TEXT), 1), {})
+FOUND = Retrieval([Hit(CHUNK, 0.5, {})], "v1", 7, {"total": 1.0})
 FULL = BackPressureError(64, 64)
 
 
@@ -38,13 +42,21 @@ class Handle:
         return self._answer
 
 
-class FullGenerator:
-    answer = SimpleNamespace(remote=lambda *_: FullGenerator.stream())
+class FullTier:
+    """A handle on a tier that Serve hands nothing more over to."""
 
-    @staticmethod
-    async def stream() -> AsyncIterator[object]:
+    def options(self, **_: object) -> "FullTier":
+        return self
+
+    @property
+    def answer(self) -> SimpleNamespace:
+        return SimpleNamespace(remote=lambda *_: self)
+
+    async def __anext__(self) -> object:
         raise FULL
-        yield
+
+    def cancel(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -52,7 +64,8 @@ def gateway(tmp_path: Path) -> Any:
     made = object.__new__(GatewayDeployment.func_or_class.__bases__[0])  # without the wrapping of `serve.ingress`
     made._settings, made._door = Settings(home=tmp_path, _env_file=None), open_test_door()
     made._database = Database(made._settings.catalog_url)
-    made._indexing, made._retrieval, made._generation = Handle(), Handle(), FullGenerator()
+    made._indexing, made._retrieval = Handle(), Handle()
+    made._answerer = Answerer({"fast": RemoteTier(FullTier(), str), "deep": RemoteTier(FullTier(), str)})
     return made
 
 
@@ -84,13 +97,31 @@ async def test_a_request_that_no_queue_takes_may_come_back(
     assert_come_back(await client_of(gateway).request(method, path, json=body))
 
 
-async def test_an_answer_that_the_generators_queue_refuses_may_come_back(gateway: Any) -> None:
-    gateway._retrieval = Handle(Retrieval([Hit(CHUNK, 0.5, {})], "v1", 7, {"total": 1.0}))
+async def test_when_every_tier_is_full_the_passages_speak_for_themselves(gateway: Any) -> None:
+    gateway._retrieval = Handle(FOUND)
     client = client_of(gateway)
-    assert_come_back(await client.post("/v1/answer", json={"question": "x"}))
-    stream = await client.post("/v1/answer", json={"question": "x", "stream": True})
-    assert stream.text.startswith("event: problem")
-    assert '"status": 503' in stream.text
+    body = {"question": "When does the quarry open?", "tier": "deep"}
+    answered = (await client.post("/v1/answer", json=body)).raise_for_status().json()
+    assert (answered["tier"], answered["grounded"]) == ("extractive", True)
+    assert answered["tier_reason"] == "deep was asked for; deep does not answer; fast does not answer"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_more_answers_at_once_than_may_be_may_come_back(gateway: Any, stream: bool) -> None:
+    gateway._retrieval = Handle(FOUND)
+    gateway._answerer = Answerer({}, at_once=0)
+    body = {"question": "When does the quarry open?", "stream": stream}
+    assert_come_back(await client_of(gateway).post("/v1/answer", json=body))
+
+
+@pytest.mark.parametrize("name", ["local", "production"])
+def test_a_tiers_own_queue_decides_and_not_the_one_that_serve_keeps_before_it(name: str) -> None:
+    document = ServeDeploySchema.model_validate(yaml.safe_load((CONFIGS / f"serve.{name}.yaml").read_text()))
+    (gateway,) = (each for each in document.applications if each.name == "gateway")
+    tiers = {each.name: each for each in gateway.deployments if each.name in ("Fast", "Deep")}
+    settings = Settings(_env_file=None)
+    for tier, slots in (("Fast", settings.fast_slots), ("Deep", settings.deep_slots)):
+        assert tiers[tier].max_ongoing_requests > slots + len(PRIORITIES) * settings.tier_places
 
 
 @pytest.mark.parametrize("name", ["local", "production"])

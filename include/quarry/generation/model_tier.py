@@ -1,0 +1,102 @@
+"""One tier: a queue in front of a model. It tells what it does all the time, and always how it ended.
+
+What can be expected to go wrong (a full queue, an engine that fails, a deadline) is an event and no exception, since
+the caller goes on with the next tier. Whoever closes the events early frees the place or slot, and stops the engine.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from include.quarry.errors import DeadlinePassed, Full, InvalidInput, Misconfigured, Unavailable
+from include.quarry.gateway.visit import Visit
+from include.quarry.generation.ahead import read_ahead
+from include.quarry.generation.answers import Draft, Ended, TierEvent
+from include.quarry.generation.evidence import Evidence
+from include.quarry.generation.protocol import Tier, Wish
+from include.quarry.generation.queue import TierQueue
+from include.quarry.generation.writing import Writer
+
+BEAT_S = 1.0
+"""A tier that has nothing else to say tells every so often how busy it is."""
+SPARE_S = 0.5
+"""What is left of a request's time when a tier gives up, for an answer without a model."""
+
+_log = logging.getLogger(__name__)
+
+
+class ModelTier:
+    """Answers with one model, as many questions at once as `queue` has slots.
+
+    `tell` hears how each part in an answer ended, also of those whose caller left.
+    """
+
+    def __init__(
+        self, name: Tier, writer: Writer, queue: TierQueue, *, tell: Callable[[Ended], None] = lambda _: None
+    ) -> None:
+        self._name = name
+        self._writer = writer
+        self._queue = queue
+        self._tell = tell
+
+    @property
+    def queue(self) -> TierQueue:
+        """Who waits, and how many are served."""
+        return self._queue
+
+    def check(self) -> None:
+        """Raise `Unavailable` when the engine hangs."""
+        self._writer.model.check()
+
+    @property
+    def absence(self) -> str:
+        """See `AnswerTier`."""
+        return ""
+
+    async def answer(
+        self, question: str, evidence: Sequence[Evidence], wish: Wish, visit: Visit
+    ) -> AsyncGenerator[TierEvent]:
+        """See `AnswerTier`."""
+        yield self._queue.standing
+        events = read_ahead(
+            self._work(question, Draft(evidence), wish, visit), idle=lambda: self._queue.standing, idle_s=BEAT_S
+        )
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _work(self, question: str, draft: Draft, wish: Wish, visit: Visit) -> AsyncGenerator[TierEvent]:
+        """All sentences and the end, within the visit's deadline less what an answer without a model needs.
+
+        Nobody waits in the queue until there is no time left for what a turn takes.
+        """
+        caller, came, started = visit.caller, time.monotonic(), 0.0
+        ends_s = came + visit.deadline.remaining_s() - SPARE_S
+        ended = Ended("left")
+        try:
+            async with self._queue.turn(caller.tenant, caller.priority, ends_s - self._queue.standing.turn_s):
+                started = time.monotonic()
+                async with asyncio.timeout(ends_s - started):
+                    await asyncio.sleep(0)  # so that nothing is begun when the time is over already
+                    async with aclosing(self._writer.write(question, draft, wish.max_tokens)) as sentences:
+                        async for sentence in sentences:
+                            yield sentence
+                ended = Ended("refused" if draft.refused else "done")
+        except Full:
+            ended = Ended("busy")
+        except (DeadlinePassed, TimeoutError):
+            ended = Ended("late")
+        except InvalidInput:
+            ended = Ended("too_long")
+        except (Misconfigured, Unavailable) as error:
+            _log.warning("the %s tier failed: %s", self._name, error)
+            ended = Ended("failed")
+        finally:
+            now = time.monotonic()
+            used = replace(draft.usage, engine_s=round(now - started, 3) if started else 0.0)
+            ended = replace(ended, usage=used, waited_s=(started or now) - came)
+            self._tell(ended)
+        yield ended
