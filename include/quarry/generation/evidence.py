@@ -40,6 +40,12 @@ _COMMANDS_TO_THE_MODEL = re.compile(
     r"|^\W*(?:system|assistant)\s*:|<\|?\s*(?:im_start|im_end|system|assistant|endoftext)|\[/?INST\]",
     re.IGNORECASE | re.DOTALL | re.MULTILINE,
 )
+_TELLTALES = (
+    *("ignore", "disregard", "forget", "override", "bypass", "follow", "say", "respond", "reply", "answer", "tell"),
+    *("inform", "convince", "print", "output", "write", "repeat", "return", "you", "system", "assistant", "as an ai"),
+    *("instruction", "<", "[inst", "[/inst"),
+)
+"""Every text that `_COMMANDS_TO_THE_MODEL` matches has one of these. Looking for them first is what makes it cheap."""
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
 _PRONOUN_START = re.compile(
     r"(?:[\w,]+\s+){0,3}?(?:it|its|he|his|she|her|they|their|them|this|these|those|that|such)\b", re.I
@@ -89,6 +95,10 @@ def strip_markup(text: str) -> str:
 
 def commands_the_model(text: str) -> bool:
     """Whether a text addresses the model instead of telling something."""
+    if text.isascii():
+        plain = " ".join(text.lower().split())
+        if not any(telltale in plain for telltale in _TELLTALES):
+            return False
     return _COMMANDS_TO_THE_MODEL.search(text) is not None
 
 
