@@ -58,6 +58,8 @@ class Chat(Body):
     messages: Annotated[list[Turn], Field(min_length=1, max_length=500)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
+    max_completion_tokens: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1)
 
     corpus: Name = "main"
     top_k: int = Field(4, ge=1, le=20, description="passages to look at")
@@ -69,8 +71,6 @@ class Chat(Body):
     modalities: Annotated[list[Literal["text"]], Field(max_length=1)] | None = None
 
     frequency_penalty: NoEffect = None
-    max_completion_tokens: NoEffect = None
-    max_tokens: NoEffect = None
     metadata: NoEffect = None
     presence_penalty: NoEffect = None
     prompt_cache_key: NoEffect = None

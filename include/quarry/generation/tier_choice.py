@@ -32,8 +32,8 @@ class Policy:
     answer that would take more than `time_share` of the time left.
     """
 
-    fast_plans: frozenset[str] = frozenset({"free"})
-    deep_plans: frozenset[str] = frozenset({"premium"})
+    fast_plans: frozenset[str] = frozenset({"trial"})
+    deep_plans: frozenset[str] = frozenset({"unlimited"})
     short_tokens: int = 40
     long_tokens: int = 160
     max_words: int = 30

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from include.quarry.gateway.embedding_routes import embedding_routes
 from include.quarry.gateway.model_routes import model_routes
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answers import Answer, AnswerEvent, Citation, VerifiedSentence
-from include.quarry.generation.protocol import Usage
+from include.quarry.generation.protocol import Usage, Wish
 from include.quarry.operations.health import wait_until
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage, Scope, Vectors
 from include.quarry.retrieval.retriever import Retrieval
@@ -37,7 +37,7 @@ class Platform:
     """Fake ports that remember what they were asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str, int, Scope, str]] = []
+        self.asked: list[tuple[str, str, int, Scope, Wish]] = []
         self.fails: QuarryError | None = None
         self.fails_late = self.knows = False
         self.waits = asyncio.Event()
@@ -48,11 +48,11 @@ class Platform:
     ) -> Retrieval:
         if self.fails:
             raise self.fails
-        self.asked.append((corpus, query, top_k, scope, ""))
+        self.asked.append((corpus, query, top_k, scope, Wish()))
         return Retrieval([Hit(CHUNK, 0.5, {"dense": 1})], "v1", 7, {"total": 1.0})
 
-    async def answer(self, question: str, hits: list[Hit], tier: Any, visit: Visit) -> AsyncIterator[AnswerEvent]:
-        self.asked[-1] = (*self.asked[-1][:4], tier)
+    async def answer(self, question: str, hits: Sequence[Hit], wish: Wish, visit: Visit) -> AsyncGenerator[AnswerEvent]:
+        self.asked[-1] = (*self.asked[-1][:4], wish)
         try:
             if question == "unknown":
                 yield Answer("I don't know.", (), False, "none", Usage(), {"total": 2.0})
@@ -117,7 +117,7 @@ def test_a_completion_carries_the_answer_its_citations_and_its_cost(client: open
         42,
     )
     assert (completion.object, completion.model) == ("chat.completion", "quarry-fast")
-    assert platform.asked[-1] == ("main", "What burns?", 4, Scope("red"), "fast")
+    assert platform.asked[-1] == ("main", "What burns?", 4, Scope("red"), Wish("fast"))
     more = completion.model_extra["quarry"]
     assert (more["grounded"], more["tier"], more["index_version"]) == (True, "fast", "v1")
     assert completion.id == f"chatcmpl-{more['query_id']}"
@@ -186,6 +186,16 @@ def test_the_last_user_message_is_the_question(client: openai.OpenAI, platform: 
     assert platform.asked[-1][1] == "Which lamp?"
 
 
+@pytest.mark.parametrize(("sent", "bound"), [(30, 30), (100_000, None)])
+def test_a_length_that_a_tier_could_exceed_bounds_the_answer(
+    client: openai.OpenAI, platform: Platform, sent: int, bound: int | None
+) -> None:
+    client.chat.completions.create(model="quarry-auto", messages=ASK, max_completion_tokens=sent)
+    assert platform.asked[-1][4] == Wish("auto", bound)
+    client.chat.completions.create(model="quarry-auto", messages=ASK, max_tokens=sent)
+    assert platform.asked[-1][4] == Wish("auto", bound)
+
+
 def test_our_own_fields_go_in_the_extra_body(client: openai.OpenAI, platform: Platform) -> None:
     extra = {"corpus": "other", "top_k": 7, "filters": {"uri": "file:///a.md"}}
     client.chat.completions.create(model="quarry-fast", messages=ASK, extra_body=extra)
@@ -218,7 +228,7 @@ def test_embeddings_come_as_base64_where_that_is_asked_for(client: openai.OpenAI
 
 
 def test_models_are_listed_and_found(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["quarry-fast", "quarry-deep", "tiny"]
+    assert [model.id for model in client.models.list()] == ["quarry-auto", "quarry-fast", "quarry-deep", "tiny"]
     assert client.models.retrieve("quarry-fast").owned_by == "quarry"
     assert "tiny" not in [model.id for model in client.models.list(extra_query={"corpus": "empty"})]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answers import Answer, AnswerEvent, Citation, VerifiedSentence
-from include.quarry.generation.protocol import Usage
+from include.quarry.generation.protocol import Usage, Wish
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage, RawDocument, Scope
 from include.quarry.retrieval.retriever import Retrieval
 from tests.door import open_test_door, showing
@@ -66,12 +66,12 @@ class Platform:
             raise self.fails
         return Retrieval([Hit(chunk, 0.5, {"dense": 1}) for chunk in _CHUNKS], "v1", 7, {"total": 1.0})
 
-    async def answer(self, question: str, hits: list[Hit], tier: str, visit: Visit) -> AsyncIterator[AnswerEvent]:
+    async def answer(self, question: str, hits: Sequence[Hit], wish: Wish, visit: Visit) -> AsyncGenerator[AnswerEvent]:
         yield VerifiedSentence("Some text [1].", (_CITED,))
         await self.goes_on.wait()
         if "fail" in question:
             raise Unavailable("the model is gone")
-        yield Answer("Some text [1].", (_CITED,), True, "fast", Usage(3, 4), {"total": 2.0})
+        yield Answer("Some text [1].", (_CITED,), True, "fast", Usage(3, 4, 0.5), {"total": 2.0}, "asked for", 0.25)
 
     async def status(self, corpus: str, tenant: str) -> dict[str, Any]:
         return dict.fromkeys(("head", "documents", "chunks", "lag_changes", "lag_seconds", "quarantined"), 0) | {
@@ -150,7 +150,8 @@ async def test_an_answer_leaves_its_tier_its_usage_and_what_it_cites(front: Fron
     record = entry.fields
     assert record["query_id"] == response.json()["query_id"]
     assert (record["tier"], record["grounded"], record["cited"]) == ("fast", True, ["c1"])
-    assert record["usage"] == {"prompt_tokens": 3, "completion_tokens": 4}
+    assert record["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "engine_s": 0.5}
+    assert record["cost"] == 0.25
     assert record["chunks"] == ["c1", "c2", "c3"]
     assert entry.content["answer"]["text"] == "Some text [1]."
 

@@ -28,7 +28,7 @@ def situation(make_hit: MakeHit) -> Callable[..., Situation]:
 
 @pytest.mark.parametrize("tier", ["fast", "deep"])
 def test_a_tier_that_was_asked_for_is_the_one(situation: Callable[..., Situation], tier: Tier) -> None:
-    choice = choose_tier(situation(wish=Wish(tier), deep_wait_s=1000.0, plan="free"), POLICY)
+    choice = choose_tier(situation(wish=Wish(tier), deep_wait_s=1000.0, plan="trial"), POLICY)
     assert (choice.tier, choice.reason) == (tier, f"{tier} was asked for")
 
 
@@ -61,7 +61,7 @@ WHY = "Why was the lighthouse of Marrow Point built?"
     ("more", "reason"),
     [
         ({"deep_absence": "is not installed"}, "deep is not installed"),
-        ({"plan": "free"}, "plan free"),
+        ({"plan": "trial"}, "plan trial"),
         ({"deep_wait_s": POLICY.wait_s + 1}, "queue of 11 s"),
         ({"deep_turn_s": 20.0, "remaining_s": 30.0}, "too little time"),
         ({"wish": Wish(max_tokens=POLICY.short_tokens)}, "short answer"),
@@ -85,7 +85,7 @@ def test_a_plan_may_go_deep_sooner(situation: Callable[..., Situation]) -> None:
     covered = said_by_one(question, situation().evidence)
     assert POLICY.said_by_one < covered < POLICY.said_by_one_paid
     assert choose_tier(situation(question), POLICY).tier == "fast"
-    assert choose_tier(situation(question, plan="premium"), POLICY).tier == "deep"
+    assert choose_tier(situation(question, plan="unlimited"), POLICY).tier == "deep"
 
 
 def test_coverage_is_of_one_sentence_and_not_of_the_passage(make_hit: MakeHit) -> None:
