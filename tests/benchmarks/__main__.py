@@ -19,6 +19,7 @@ from tests.benchmarks import (
     backfill_rate,
     drift_power,
     front_door,
+    limits_cost,
     promotion,
     reindex,
     retrieval_http,
@@ -83,6 +84,10 @@ def _spot_backfill(arguments: argparse.Namespace, folder: Path) -> Report:
     return spot_backfill.run(folder, arguments.kills, arguments.text_seconds)
 
 
+def _limits_cost(_arguments: argparse.Namespace, _folder: Path) -> Report:
+    return limits_cost.run()
+
+
 def _front_door(_arguments: argparse.Namespace, _folder: Path) -> Report:
     return front_door.run()
 
@@ -95,6 +100,7 @@ BENCHES: dict[str, Bench] = {
     "retrieval_http": _retrieval_http,
     "front_door": _front_door,
     "audit_cost": _audit_cost,
+    "limits_cost": _limits_cost,
     "backfill_rate": _backfill_rate,
     "embedding_engines": _embedding_engines,
     "vector_stores": _vector_stores,

@@ -5,6 +5,7 @@ live version; everything in it comes over HTTP.
 """
 
 import json
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,10 +27,18 @@ from include.quarry.routing.promotion import promote
 from include.quarry.settings import Settings
 from tests.benchmarks.cluster import bench_settings, ray_head
 from tests.servers.kafka import kafka, make_topic
+from tests.servers.redis import RedisServer, redis_server
 
 TOPIC = "documents"
 _START_S = 300.0
 _POLL_S = 0.02
+LIMITED = """
+tenants:
+  hasty: {requests_per_s: 1, burst_s: 20}
+  talkative: {tokens_per_day: 1}
+  hoarder: {documents: 2}
+"""
+"""Tenants with little to spend, for the tests of limits."""
 JsonObject = dict[str, object]
 
 
@@ -67,6 +76,7 @@ class Api:
 
 
 @pytest.fixture(scope="session")
+@pytest.fixture(scope="session")
 def broker() -> Iterator[str]:
     """A Kafka broker with the topic that the platform reads."""
     with kafka() as address:
@@ -75,11 +85,23 @@ def broker() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def api(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[Api]:
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer | None]:
+    """The Redis of all replicas; None where it is not installed, and the platform does without."""
+    if shutil.which("redis-server") is None:
+        yield None
+        return
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory, broker: str, redis: RedisServer | None) -> Iterator[Api]:
     home: Path = tmp_path_factory.mktemp("serve")
-    feeds = home / "feeds.yaml"
+    feeds, plans = home / "feeds.yaml", home / "plans.yaml"
     feeds.write_text(json.dumps({"feeds": [{"kind": "kafka", "servers": broker, "topic": TOPIC}]}))
-    settings = bench_settings(home).model_copy(update={"feeds": str(feeds)})
+    plans.write_text((REPOSITORY / "include/plans.yaml").read_text().replace("tenants: {}", LIMITED))
+    others = {"feeds": str(feeds), "plans": plans, "redis_url": redis.url if redis else ""}
+    settings = bench_settings(home).model_copy(update=others)
     migrate(settings.catalog_url)
     build_version("first", "main", settings.index_spec(), settings)
     promote("first", settings)
