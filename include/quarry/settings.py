@@ -162,6 +162,7 @@ class Settings(BaseSettings):
         96, ge=1, le=100_000, description="answers that a gateway replica has in the making; more are refused"
     )
     prices: Path = Field(Path("include/prices.yaml"), description="table of what an answer costs, by tier")
+    kserve_url: str = Field("", description="Triton, or another KServe v2 server, of the deep tier; may be empty")
     generation_threads: int = Field(2, ge=1, le=256, description="threads of one model; never above the cores")
 
     def index_spec(self, choice: str = "default") -> IndexSpec:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from include.quarry.generation.answers import Ended
+from include.quarry.generation.kserve import KServeModel
 from include.quarry.generation.llama_cpp import LlamaCppModel
 from include.quarry.generation.model_files import find_model, is_there
 from include.quarry.generation.model_tier import ModelTier
@@ -19,7 +20,7 @@ _SILENCE_S = 5.0
 
 def absence_of(tier: Tier, settings: Settings) -> str:
     """Why the tier has no model here, to be read after its name; empty where it has one. Asked on every question."""
-    if tier == "fast" or settings.openai_url:
+    if tier == "fast" or settings.openai_url or settings.kserve_url:
         return ""
     if not settings.deep_model:
         return "is switched off"
@@ -38,6 +39,8 @@ def open_tier(tier: Tier, settings: Settings, tell: Callable[[Ended], None]) -> 
 def _model(tier: Tier, settings: Settings, slots: int) -> LanguageModel:
     if tier == "deep" and settings.openai_url:
         return OpenAICompatibleModel(settings.openai_url, model=settings.deep_model, key=settings.openai_key)
+    if tier == "deep" and settings.kserve_url:
+        return KServeModel(settings.kserve_url, model=settings.deep_model)
     name = settings.deep_model if tier == "deep" else settings.fast_model
     path = find_model(name, settings.models)
     return LlamaCppModel(path, name=name, threads=settings.generation_threads, parallel=slots, silence_s=_SILENCE_S)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
+from include.quarry.generation.kserve import KServeModel
 from include.quarry.generation.llama_cpp import LlamaCppModel
 from include.quarry.generation.model_files import find_model
 from include.quarry.generation.openai_compatible import OpenAICompatibleModel
@@ -140,6 +141,16 @@ async def speak(request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
     writer.write(b"data: [DONE]\n\n")
 
 
+async def generate(request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    """The same ten words, as Triton's generate extension streams them."""
+    begin(writer)
+    assert request["text_input"].endswith("<|im_start|>assistant\n")
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"][: request["max_tokens"]]
+    for word in words:
+        writer.write(f"data: {json.dumps({'model_name': 'm', 'text_output': f'{word} '})}\n\n".encode())
+        await writer.drain()
+
+
 def refuse(status: int, *headers: str) -> Callable[[dict[str, Any], asyncio.StreamWriter], Awaitable[None]]:
     async def behave(_: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         body = json.dumps({"error": {"message": "no"}})
@@ -169,7 +180,7 @@ class Subject:
     stopped: Callable[[], Awaitable[object]]
 
 
-@pytest.fixture(params=["scripted", "llama_cpp", "openai_compatible"])
+@pytest.fixture(params=["scripted", "llama_cpp", "openai_compatible", "kserve"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "scripted":
         scripted = ScriptedModel("one two three four five six seven eight nine ten")
@@ -181,6 +192,11 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(llama, "_server", engine)
             yield Subject(llama, engine.stopped_early)
+    elif request.param == "kserve":
+        async with serving(generate) as chat:
+            triton = KServeModel(chat.url.removesuffix("/v1"), model="m", timeout_s=5)
+            yield Subject(triton, chat.hung_up.wait)
+            await triton.close()
     else:
         async with serving(speak) as chat:
             client = OpenAICompatibleModel(chat.url, model="m", timeout_s=5)
@@ -361,3 +377,36 @@ async def test_where_a_server_reports_no_usage_the_pieces_are_counted() -> None:
     async with serving(no_usage) as chat:
         deltas = await collect(OpenAICompatibleModel(chat.url, model="m"))
     assert deltas[-1].usage == Usage(0, 1)
+
+
+# --- Servers of KServe's protocol ---
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(429, Unavailable), (503, Unavailable), (404, Misconfigured), (400, Misconfigured)]
+)
+async def test_what_a_kserve_server_answers_is_told_apart(status: int, error: type[Exception]) -> None:
+    async with serving(refuse(status)) as chat:
+        with pytest.raises(error, match=str(status)):
+            await collect(KServeModel(chat.url, model="m"))
+
+
+@pytest.mark.parametrize("garbage", [b"data: {not json\n\n", b"data: 17\n\n", b'data: {"error": "out of memory"}\n\n'])
+async def test_a_kserve_stream_that_breaks_is_unavailable(garbage: bytes) -> None:
+    async def garble(_: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        begin(writer)
+        writer.write(garbage)
+
+    async with serving(garble) as chat:
+        with pytest.raises(Unavailable):
+            await collect(KServeModel(chat.url, model="m", timeout_s=5))
+
+
+async def test_a_kserve_server_s_own_count_is_the_usage() -> None:
+    async def count(_: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        begin(writer)
+        writer.write(b'data: {"text_output": "one", "prompt_tokens": 21, "completion_tokens": 3}\n\n')
+
+    async with serving(count) as chat:
+        deltas = await collect(KServeModel(chat.url, model="m"))
+    assert deltas[-1].usage == Usage(21, 3)
