@@ -135,6 +135,9 @@ class Settings(BaseSettings):
     trial_patience_s: float = Field(
         600, gt=0, description="how long enough queries for a verdict on a candidate may take, in seconds"
     )
+    canary_timeout_s: float = Field(
+        2, gt=0, le=60, description="how long a canary may be silent before the live version answers, in seconds"
+    )
     partial_results: Literal["mark", "error"] = Field(
         "error", description="when a shard is down: an error, or an answer that is marked as partial"
     )

@@ -48,7 +48,7 @@ class RetrievalDeployment:
         self._scratch = tempfile.TemporaryDirectory(prefix="quarry-replica-")
         database = Database(settings.catalog_url)
         lake = VectorLake(database, settings.lake_uri)
-        self._comparisons = Comparisons(database)
+        self._comparisons = Comparisons(database, patience_s=settings.canary_timeout_s)
         self._door = open_door(settings, open_ledger(settings, "retrieval"))
         self._indexes = ResidentIndexes(
             database,
@@ -73,7 +73,8 @@ class RetrievalDeployment:
         Nothing is computed once the visit's deadline has passed: then raises `DeadlinePassed`.
         """
         async with visit.deadline.holds():
-            return await self._comparisons.retrieve(await self._resident(corpus), query, top_k, scope, index_version)
+            resident, left_s = await self._resident(corpus), visit.deadline.remaining_s()
+            return await self._comparisons.retrieve(resident, query, top_k, scope, index_version, within_s=left_s)
 
     async def watermark(self, corpus: str) -> int:
         """How far this replica has applied the log of the corpus."""

@@ -72,7 +72,7 @@ class Loader:
         del self._opening[key]
         try:
             return opening.result()
-        except PASSING:
+        except Exception:  # whatever is wrong with it, another version answers meanwhile
             logger.exception("index version %s could not be loaded; trying again", version_id)
             self._open_again_at[version_id] = time.monotonic() + _OPEN_AGAIN_S
             return None

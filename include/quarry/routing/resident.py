@@ -207,7 +207,7 @@ class ResidentIndexes:
             steps = [(version_id, held.follower.look(connection)) for version_id, held in versions]
         for version_id, step in steps:
             if (now := self._residents.get(corpus)) and version_id in now.versions:  # else it left meanwhile
-                _take(version_id, step)
+                _take(version_id, step, PASSING if version_id == live else (Exception,))
         self._stopped.wait(min(time.monotonic() - started, self._interval_s))  # following takes half the time at most
 
     def _has_route(self, corpus: str) -> bool:
@@ -223,11 +223,12 @@ class ResidentIndexes:
         return [version for version in versions if version.snapshot]
 
 
-def _take(version_id: str, step: Callable[[], int]) -> None:
-    """One version that cannot follow, for want of its server say, does not hold up the others."""
+def _take(version_id: str, step: Callable[[], int], passing: tuple[type[Exception], ...]) -> None:
+    """One version that cannot follow, for want of its server say, does not hold up the others. Whatever is wrong with a
+    version beside the live one must not end the process that answers."""
     try:
         step()
-    except PASSING:
+    except passing:
         logger.exception("index version %s could not follow the log; trying again", version_id)
 
 

@@ -6,6 +6,7 @@ of the shared hits, and latency. Little work at once: a replica that is busy lea
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from threading import Event, Lock
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.observations import Observation, record_observation
-from include.quarry.errors import InvalidInput, NotFound, QuarryError
+from include.quarry.errors import NotFound, QuarryError
 from include.quarry.records import Hit, Scope
 from include.quarry.retrieval.retriever import Retrieval, Retriever
 from include.quarry.routing.choice import is_shadowed
@@ -30,16 +31,26 @@ _WRITE_EVERY_S = 1.0
 class Comparisons:
     """What one replica sees of candidates, until it is written to the catalog."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, patience_s: float) -> None:
+        """A candidate that has not answered after `patience_s` has failed."""
         self._database = database
+        self._patience_s = patience_s
         self._seen: dict[str, Observation] = {}
         self._lock = Lock()
         self._running: set[asyncio.Task[None]] = set()
 
     async def retrieve(
-        self, resident: Resident, query: str, top_k: int, scope: Scope, pinned: str | None = None
+        self,
+        resident: Resident,
+        query: str,
+        top_k: int,
+        scope: Scope,
+        pinned: str | None = None,
+        *,
+        within_s: float = math.inf,
     ) -> Retrieval:
-        """The answer of the version that the route chooses. A canary that fails is covered for by the live version.
+        """The answer of the version that the route chooses. A canary that fails, or is silent for half the time that
+        is left or for the patience, is covered for by the live version.
 
         `pinned` names a version that must answer instead; raises `NotFound` when it is not held.
         """
@@ -51,7 +62,7 @@ class Comparisons:
             return await ask(_held(resident, pinned))
         route, chosen = resident.route, resident.choose(scope.tenant, query)
         if chosen == route.canary_version:
-            return await self._answer_by_canary(resident, chosen, ask)
+            return await self._answer_by_canary(resident, chosen, ask, within_s / 2)
         found = await ask(resident.live)
         shadow = resident.retriever_of(route.shadow_version)
         if shadow is not None and is_shadowed(route, scope.tenant, query):
@@ -82,24 +93,32 @@ class Comparisons:
                 self._count(version_id, observation)
             raise
 
-    async def _answer_by_canary(self, resident: Resident, canary: str, ask: Ask) -> Retrieval:
+    async def _answer_by_canary(self, resident: Resident, canary: str, ask: Ask, within_s: float) -> Retrieval:
         try:
-            found = await ask(_held(resident, canary))
-        except InvalidInput:
-            raise
-        except Exception:  # whatever a candidate does, the request is answered
-            logger.exception("canary %s failed; the live version answers", canary)
-            self._count(canary, Observation(queries=1, failures=1))
-            return await ask(resident.live)
+            async with asyncio.timeout(min(self._patience_s, within_s)) as timer:
+                found = await ask(_held(resident, canary))
+        except Exception as error:  # whatever a candidate does, the request is answered
+            found = await ask(resident.live)  # an asker's own fault is raised here too, and is not the candidate's
+            if not timer.expired() or (within_s >= self._patience_s and self._was_quick(found)):
+                logger.warning("canary %s failed; the live version answered", canary, exc_info=error)
+                self._count(canary, Observation(queries=1, failures=1))
+            return found
         self._later(self._ask_live(resident.live, found, ask))
         return found
 
+    def _was_quick(self, live: Retrieval) -> bool:
+        """Whether the live version took much less than the patience; else the machine is busy, and a candidate that
+        was silent is not to blame."""
+        return live.timings_ms["total"] < self._patience_s * 1000 / 2
+
     async def _ask_shadow(self, shadow: Retriever, live: Retrieval, ask: Ask) -> None:
         try:
-            found = await ask(shadow)
+            async with asyncio.timeout(self._patience_s) as timer:
+                found = await ask(shadow)
         except Exception:  # a candidate may fail in any way; that is what is being found out
-            logger.exception("shadow version %s failed", shadow.index.version)
-            self._count(shadow.index.version, Observation(queries=1, failures=1))
+            if not timer.expired() or self._was_quick(live):
+                logger.exception("shadow version %s failed", shadow.index.version)
+                self._count(shadow.index.version, Observation(queries=1, failures=1))
             return
         self._count(found.index_version, compare(live, found))
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -229,6 +229,39 @@ async def test_a_version_that_cannot_follow_holds_up_no_other(
     tick = threading.Event()
     while resident.versions["v1"].retriever.index.watermark < 2:
         assert not tick.wait(0.02)
+
+
+async def test_whatever_is_wrong_with_a_candidate_the_replica_lives_on(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.put("a", "Granite.")
+    make_live(corpus, routing_settings)
+    residents.load("main")
+    for version_id in ("v2", "v3"):
+        build_version(version_id, "main", SPEC, routing_settings)
+    with corpus.database.write() as connection:
+        put_in_shadow(connection, "v2", 1.0)
+    resident = await until_held(residents, "v1", "v2")
+    broken = threading.Event()
+
+    def bug(*_: object) -> NoReturn:
+        broken.set()
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(resident.versions["v2"].follower, "_apply", bug)
+    corpus.put("b", "Basalt.")
+    corpus.embed()
+    await until(residents, "basalt", ["b", "a"])
+    assert broken.wait(_PATIENCE_S)
+    refuse("v2", "a test", routing_settings)
+    broken.clear()
+    monkeypatch.setattr(residents._loader, "_open_version", bug)
+    with corpus.database.write() as connection:
+        put_in_shadow(connection, "v3", 1.0)
+    assert broken.wait(_PATIENCE_S)
+    corpus.delete("b")
+    await until(residents, "granite", ["a"])
+    assert residents.is_alive()
 
 
 async def test_a_version_refused_while_it_is_being_loaded_leaves_nothing_behind(

@@ -32,6 +32,7 @@ class FixedRetriever:
     error: Exception | None = None
     asked: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    took_ms: float = 2.0
 
     async def retrieve(self, query: str, *, top_k: int, scope: Scope) -> Retrieval:
         self.asked.append(query)
@@ -40,7 +41,7 @@ class FixedRetriever:
         if self.error:
             raise self.error
         hits = [_hit(doc_id) for doc_id in self.documents[:top_k]]
-        return Retrieval(hits, self.version, 1, {"total": 2.0})
+        return Retrieval(hits, self.version, 1, {"total": self.took_ms})
 
     @property
     def index(self) -> "FixedRetriever":
@@ -75,10 +76,10 @@ def seen(database: Database) -> Callable[[Comparisons], Observation]:
 
 async def settled(condition: Callable[[], bool]) -> None:
     """Give the loop turns until the condition holds."""
-    for _ in range(1000):
+    for _ in range(2000):
         if condition():
             return
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
     pytest.fail("the comparison was never made")
 
 
@@ -86,7 +87,7 @@ async def test_a_shadow_is_compared_and_never_answers(
     database: Database, seen: Callable[[Comparisons], Observation]
 ) -> None:
     live, new = FixedRetriever("old", ["a", "b", "c", "d"]), FixedRetriever("new", ["b", "a", "c", "x"])
-    comparisons = Comparisons(database)
+    comparisons = Comparisons(database, patience_s=0.2)
     found = await comparisons.retrieve(resident(live, new, shadow_version="new", shadow_share=1.0), "wing", 4, SCOPE)
     assert found.index_version == "old"
     await settled(lambda: bool(new.asked))
@@ -97,23 +98,24 @@ async def test_a_shadow_is_compared_and_never_answers(
     assert (observation.live_ms, observation.candidate_ms) == ([2.0], [2.0])
 
 
-async def test_a_shadow_that_hangs_holds_no_request_up(database: Database) -> None:
+async def test_a_shadow_that_hangs_holds_no_request_up_and_is_counted(
+    database: Database, seen: Callable[[Comparisons], Observation]
+) -> None:
     new = FixedRetriever("new", ["a"], gate=asyncio.Event())
-    comparisons, live = Comparisons(database), FixedRetriever("old", ["a"])
+    comparisons, live = Comparisons(database, patience_s=0.2), FixedRetriever("old", ["a"])
     both = resident(live, new, shadow_version="new", shadow_share=1.0)
     for number in range(20):
         found = await asyncio.wait_for(comparisons.retrieve(both, f"query {number}", 4, SCOPE), 5)
         assert found.index_version == "old"
     assert len(new.asked) <= 2
-    assert new.gate is not None
-    new.gate.set()
+    await settled(lambda: seen(comparisons).failures == len(new.asked))
 
 
 async def test_a_failing_canary_costs_no_request_and_is_counted(
     database: Database, seen: Callable[[Comparisons], Observation]
 ) -> None:
     live, new = FixedRetriever("old", ["a"]), FixedRetriever("new", ["a"], error=RuntimeError("poisoned"))
-    comparisons = Comparisons(database)
+    comparisons = Comparisons(database, patience_s=0.2)
     found = await comparisons.retrieve(resident(live, new, canary_version="new", canary_share=1.0), "wing", 4, SCOPE)
     assert found.index_version == "old"
     assert (seen(comparisons).failures, seen(comparisons).queries) == (1, 1)
@@ -122,10 +124,42 @@ async def test_a_failing_canary_costs_no_request_and_is_counted(
 async def test_bad_input_is_the_askers_fault_and_not_the_canarys(
     database: Database, seen: Callable[[Comparisons], Observation]
 ) -> None:
-    live, new = FixedRetriever("old", ["a"]), FixedRetriever("new", [], error=InvalidInput("k is 0"))
-    comparisons = Comparisons(database)
+    fault = InvalidInput("k is 0")
+    live, new = FixedRetriever("old", [], error=fault), FixedRetriever("new", [], error=fault)
+    comparisons = Comparisons(database, patience_s=0.2)
     with pytest.raises(InvalidInput):
         await comparisons.retrieve(resident(live, new, canary_version="new", canary_share=1.0), "wing", 4, SCOPE)
+    assert seen(comparisons).queries == 0
+
+
+async def test_a_canary_that_calls_good_input_bad_is_the_one_at_fault(
+    database: Database, seen: Callable[[Comparisons], Observation]
+) -> None:
+    live, new = FixedRetriever("old", ["a"]), FixedRetriever("new", [], error=InvalidInput("k is 0"))
+    comparisons = Comparisons(database, patience_s=0.2)
+    found = await comparisons.retrieve(resident(live, new, canary_version="new", canary_share=1.0), "wing", 4, SCOPE)
+    assert found.index_version == "old"
+    assert (seen(comparisons).failures, seen(comparisons).queries) == (1, 1)
+
+
+async def test_a_canary_that_is_silent_costs_no_request_and_is_counted(
+    database: Database, seen: Callable[[Comparisons], Observation]
+) -> None:
+    live, new = FixedRetriever("old", ["a"]), FixedRetriever("new", ["a"], gate=asyncio.Event())
+    comparisons = Comparisons(database, patience_s=0.2)
+    both = resident(live, new, canary_version="new", canary_share=1.0)
+    assert (await comparisons.retrieve(both, "wing", 4, SCOPE)).index_version == "old"
+    assert (seen(comparisons).failures, seen(comparisons).queries) == (1, 1)
+
+
+@pytest.mark.parametrize(("within_s", "live_ms"), [(0.1, 2.0), (10.0, 150.0)])
+async def test_a_caller_in_a_hurry_and_a_busy_machine_are_no_fault_of_a_silent_canary(
+    database: Database, seen: Callable[[Comparisons], Observation], within_s: float, live_ms: float
+) -> None:
+    live, new = FixedRetriever("old", ["a"], took_ms=live_ms), FixedRetriever("new", ["a"], gate=asyncio.Event())
+    comparisons = Comparisons(database, patience_s=0.2)
+    both = resident(live, new, canary_version="new", canary_share=1.0)
+    assert (await comparisons.retrieve(both, "wing", 4, SCOPE, within_s=within_s)).index_version == "old"
     assert seen(comparisons).queries == 0
 
 
@@ -133,7 +167,7 @@ async def test_a_canary_answers_its_requests_and_is_held_against_the_live_versio
     database: Database, seen: Callable[[Comparisons], Observation]
 ) -> None:
     live, new = FixedRetriever("old", ["a", "b"]), FixedRetriever("new", ["x", "y"])
-    comparisons = Comparisons(database)
+    comparisons = Comparisons(database, patience_s=0.2)
     found = await comparisons.retrieve(resident(live, new, canary_version="new", canary_share=1.0), "wing", 4, SCOPE)
     assert found.index_version == "new"
     await settled(lambda: bool(live.asked))
@@ -142,7 +176,7 @@ async def test_a_canary_answers_its_requests_and_is_held_against_the_live_versio
 
 async def test_a_pinned_version_answers_whatever_the_route_says(database: Database) -> None:
     live, new = FixedRetriever("old", ["a"]), FixedRetriever("new", ["b"])
-    comparisons, both = Comparisons(database), resident(live, new)
+    comparisons, both = Comparisons(database, patience_s=0.2), resident(live, new)
     assert (await comparisons.retrieve(both, "wing", 4, SCOPE, "new")).index_version == "new"
     with pytest.raises(NotFound, match=r"'gone'.*\['new', 'old'\]"):
         await comparisons.retrieve(both, "wing", 4, SCOPE, "gone")
@@ -152,7 +186,7 @@ async def test_what_could_not_be_written_is_written_later(
     database: Database, seen: Callable[[Comparisons], Observation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live, new = FixedRetriever("old", ["a"]), FixedRetriever("new", ["a"], error=RuntimeError("poisoned"))
-    comparisons = Comparisons(database)
+    comparisons = Comparisons(database, patience_s=0.2)
     await comparisons.retrieve(resident(live, new, canary_version="new", canary_share=1.0), "wing", 4, SCOPE)
     with monkeypatch.context() as patched:
         patched.setattr(database, "write", _busy)
