@@ -4,9 +4,10 @@ Only files are written and the clock's work is done by hand (an ingestion, a loo
 from assets and tasks, as it does at night.
 """
 
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -15,12 +16,14 @@ from pydoc_data.topics import topics
 from random import Random
 from tempfile import TemporaryDirectory
 
+import httpx
 import pytest
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.routes import Route, find_route
 from include.quarry.catalog.updates import Follow, read_stretch
 from include.quarry.catalog.versions import IndexVersion, list_versions, record_snapshot
+from include.quarry.gateway.composition import bearer, own_token
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.operations.airflow_api import AirflowApi, DagRun, read_password
 from include.quarry.records import DocumentUpdate, Float32, Vectors
@@ -67,6 +70,12 @@ class Loop:
             assert time.monotonic() < deadline, f"{run} does not end"
             time.sleep(_POLL_S)
         return run
+
+    def until(self, true: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _RUN_S
+        while not true():
+            assert time.monotonic() < deadline, f"waited {_RUN_S:.0f} s in vain for {what}"
+            time.sleep(_POLL_S)
 
     def route(self) -> Route | None:
         with self.database.read() as connection:
@@ -122,6 +131,73 @@ def test_a_poisoned_candidate_ends_in_a_rollback_and_the_live_version_answers_on
     assert (after.live_version, after.candidate) == (before.live_version, None)
     assert version.state == "failed"
     assert "overlap@10" in version.reason
+
+
+def test_a_candidate_that_turns_bad_as_canary_is_taken_off_by_the_run_itself_and_no_request_fails(loop: Loop) -> None:
+    before = loop.route()
+    assert before is not None
+    run = loop.airflow.trigger("reindex_corpus", {"suite": ""})
+    with _asked_by_people(loop) as answers:
+        candidate = _canary(loop)
+        _damage(Path(loop.versions()[candidate].snapshot))
+        assert loop.ended(run).state == "failed"
+        asked = len(answers)
+        loop.until(lambda: len(answers) >= asked + 20, "people to be answered on")
+    assert [status for status, _ in answers if status != httpx.codes.OK] == []
+    assert {version for _, version in answers[asked + 5 :]} == {before.live_version}
+    assert loop.airflow.failed_tasks(run)[0][0].startswith("canary_")
+    after, version = loop.route(), loop.versions()[candidate]
+    assert after is not None
+    assert (after.live_version, after.candidate) == (before.live_version, None)
+    assert version.state == "failed"
+    assert version.reason.startswith("as canary")
+    assert "failed on" in version.reason
+
+
+@contextmanager
+def _asked_by_people(loop: Loop) -> Iterator[list[tuple[int, str]]]:
+    """Somebody asks the front door one thing after the other; gives status and version of each answer."""
+    answers: list[tuple[int, str]] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=loop.settings.http_url, timeout=60, trust_env=False) as http:
+            http.headers.update(bearer(own_token(loop.settings, "default", "retrieve")))
+            number = 0
+            while not ended.wait(0.05):
+                number += 1
+                answer = http.post("/v1/retrieve", json={"query": f"stone or statement number {number}"})
+                version = answer.json()["index_version"] if answer.is_success else ""
+                answers.append((answer.status_code, version))
+
+    person = threading.Thread(target=ask)
+    person.start()
+    try:
+        yield answers
+    finally:
+        ended.set()
+        person.join()
+
+
+def _canary(loop: Loop) -> str:
+    """Wait until a candidate has passed the shadow and answers people."""
+
+    def answering() -> bool:
+        route = loop.route()
+        return route is not None and route.canary_version is not None
+
+    loop.until(answering, "a canary")
+    route = loop.route()
+    assert route is not None
+    assert route.canary_version is not None
+    return route.canary_version
+
+
+def _damage(snapshot: Path) -> None:
+    """Overwrite the passages, which replicas have mapped, where they lie: the version was whole when it was loaded."""
+    passages = snapshot / "passages" / "passages.jsonl"
+    with passages.open("r+b") as file:
+        file.write(b"#" * passages.stat().st_size)
 
 
 def _poison(loop: Loop, run: DagRun, spec: IndexSpec) -> str:
