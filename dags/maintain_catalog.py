@@ -1,8 +1,10 @@
-"""Every night, end the index versions whose retention is over.
+"""Every night, end what has been kept long enough: index versions and the query log.
 
 A version that no longer answers, or that failed, keeps its files and follows the log for `QUARRY_VERSION_RETENTION_S`,
 so that a promotion can be taken back. After that its snapshot is removed; the catalog remembers that it was there, and
 why it went.
+
+A query that nobody rated is forgotten after `QUARRY_QUERY_LOG_RETENTION_S`, a rated one after four times that.
 """
 
 from airflow.sdk import task
@@ -19,4 +21,16 @@ with quarry_dag(__file__, doc=__doc__, schedule=at("0 2 * * *"), tags=["maintena
 
         return expire(load_settings())
 
+    @task
+    def forget_queries() -> int:
+        """Drop what was asked longer ago than its retention; returns how many queries that were."""
+        from include.quarry.catalog.database import Database  # noqa: PLC0415 heavy
+        from include.quarry.feedback.query_log import forget_queries as forget  # noqa: PLC0415 heavy
+
+        settings = load_settings()
+        database = Database(settings.catalog_url)
+        with database.write() as connection:
+            return forget(connection, settings.query_log_retention_s)
+
     expire_versions()
+    forget_queries()

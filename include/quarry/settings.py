@@ -106,6 +106,11 @@ class Settings(BaseSettings):
         le=1,
         description="share of the queries that are kept with text, hits and answer for feedback, 0 to 1",
     )
+    query_log_retention_s: float = Field(
+        7_776_000,
+        ge=0,
+        description="how long a query is kept that nobody rated, in seconds; else four times that",
+    )
 
     embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field("auto", description="CUDA if any")
     embedding_dtype: Dtype = Field("bf16", description="precision where an index spec names none")

@@ -11,6 +11,7 @@ from include.quarry.catalog.ratings import Rating, rated_queries
 from include.quarry.catalog.schema import audit_records, queries
 from include.quarry.errors import InvalidInput, NotFound
 from include.quarry.feedback.opinions import Opinions
+from include.quarry.feedback.query_log import forget_queries
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -100,3 +101,19 @@ def test_a_review_reads_its_own_corpus_and_time_only(opinions: Opinions, databas
     assert [query.query_id for query in rated(database)] == ["q1"]
     with database.read() as connection:
         assert rated_queries(connection, "main", NOON - timedelta(days=1), NOON) == []
+
+
+def test_what_nobody_rated_is_forgotten_first(database: Database) -> None:
+    now = datetime.now(UTC)
+    for query_id, days in (("fresh", 1), ("old", 20), ("old-rated", 20), ("ancient-rated", 50)):
+        log_query(database, query_id)
+        with database.write() as connection:
+            connection.execute(
+                sa.update(queries).where(queries.c.query_id == query_id).values(asked_at=now - timedelta(days=days))
+            )
+    for query_id in ("old-rated", "ancient-rated"):
+        Opinions(database).rate(query_id, "red", "ann", Rating(1))
+    with database.write() as connection:
+        assert forget_queries(connection, timedelta(days=10).total_seconds()) == 2
+    with database.read() as connection:
+        assert set(connection.scalars(sa.select(queries.c.query_id))) == {"fresh", "old-rated"}
