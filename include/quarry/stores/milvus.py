@@ -5,6 +5,9 @@ partition. Each insert has row ids of its own, so that a row written twice is tw
 
 Reads are of session consistency: they see this client's writes and all that was written before them. What other
 replicas write is seen within milliseconds.
+
+Milvus's aliases do not route: a request stays on the version it began with, a share goes to a canary, and encoder,
+words and passages change with the vectors. One row of the catalog says all that; an alias could only contradict it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -187,15 +190,6 @@ class MilvusCollection:
             for alias in self._server.client.list_aliases(self.name, timeout=self._server.timeout_s)["aliases"]:
                 self._server.client.drop_alias(alias, timeout=self._server.timeout_s)
             self._server.client.drop_collection(self.name, timeout=self._server.timeout_s)
-
-    def take_alias(self, alias: str) -> None:
-        """Point the alias here, for those who read the server beside Quarry; our own route is the catalog's."""
-        client, timeout_s = self._server.client, self._server.timeout_s
-        with self._server.speaking(f"point alias {alias!r} to collection {self.name!r}"):
-            try:
-                client.alter_alias(self.name, alias, timeout=timeout_s)
-            except MilvusException:
-                client.create_alias(self.name, alias, timeout=timeout_s)
 
     def _few(self, expression: str) -> Iterator[dict[str, Any]]:
         """What one request returns; where that may not be all, page by page."""
