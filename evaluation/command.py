@@ -10,12 +10,13 @@ import argparse
 import asyncio
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from evaluation.arguments import add_run_options, add_tiers_options, moment, positive
 from evaluation.comparison import compare
 from evaluation.gate import EXIT_CODES, Verdict, judge
 from evaluation.gate_candidate import LIVE, GateOptions, gate_version
@@ -23,7 +24,7 @@ from evaluation.gate_record import reasons_of
 from evaluation.judgments import load_suite
 from evaluation.metrics import METRICS
 from evaluation.record import RunRecord, read_record
-from evaluation.report import print_comparison, print_gate, print_run, print_verdict
+from evaluation.report import print_comparison, print_gate, print_run, print_tiers, print_verdict
 from evaluation.session import RunOptions, execute
 from evaluation.trial import AskOptions
 from include.quarry.errors import InvalidInput, QuarryError
@@ -140,6 +141,22 @@ def _access(options: argparse.Namespace, console: Console) -> int:
     return int(inspection.outcome in ("broken", "leaked"))
 
 
+def _tiers(options: argparse.Namespace, console: Console) -> int:
+    from evaluation.answer_session import compare_tiers  # noqa: PLC0415 it brings the models' engines
+
+    client, counts = _connect(options), {"answerable": options.answerable, "unanswerable": options.unanswerable}
+    record = asyncio.run(compare_tiers(options.suite, options.tiers, load_settings(), **counts))
+    print_tiers(console, record)
+    if options.json:
+        record.write(options.json)
+        console.print(f"record: {options.json}", highlight=False)
+    if client:
+        from evaluation.tracking import log_tiers  # noqa: PLC0415 mlflow takes seconds to import
+
+        console.print(f"MLflow runs: {', '.join(log_tiers(client, record))}", highlight=False)
+    return 0
+
+
 def _connect(options: argparse.Namespace) -> Any:
     """MLflow's client, or None if nothing is to be kept; asked before the work, not after it."""
     if not options.track:
@@ -202,7 +219,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a suite, print and keep its numbers")
     run.set_defaults(command=_run)
-    _add_run_options(run, settings)
+    add_run_options(run, settings)
     run.add_argument("--suite", default="environment", metavar="NAME_OR_FOLDER", help="default: %(default)s")
 
     comparing = commands.add_parser("compare", help="test whether two runs of a suite differ")
@@ -211,7 +228,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     comparing.add_argument("after", help="the run to hold against it")
     comparing.add_argument("--metric", choices=METRICS, help="default: the one that carries the suite's SLO")
     comparing.add_argument(
-        "--rows", type=_positive, default=_ROWS, help="queries to list each way (default: %(default)s)"
+        "--rows", type=positive, default=_ROWS, help="queries to list each way (default: %(default)s)"
     )
     comparing.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
 
@@ -226,7 +243,11 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     gate.add_argument(
         "--patience", type=float, default=PATIENCE_S, metavar="S", help="wait for vectors (default: %(default)s)"
     )
-    _add_run_options(gate, settings)
+    add_run_options(gate, settings)
+
+    tiers = commands.add_parser("tiers", help="ask the same questions of fast, deep and auto: quality, cost, latency")
+    tiers.set_defaults(command=_tiers)
+    add_tiers_options(tiers, settings)
 
     drift = commands.add_parser("drift", help="report the window of a corpus that was judged for drift last")
     drift.set_defaults(command=_drift)
@@ -238,40 +259,15 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     feedback = commands.add_parser("feedback", help="review what people think of the answers of a corpus")
     feedback.set_defaults(command=_feedback)
     feedback.add_argument("--corpus", default="main", help="default: %(default)s")
-    feedback.add_argument("--since", type=_time, required=True, metavar="TIME", help="queries asked from then")
-    feedback.add_argument("--until", type=_time, required=True, metavar="TIME", help="queries asked before then")
+    feedback.add_argument("--since", type=moment, required=True, metavar="TIME", help="queries asked from then")
+    feedback.add_argument("--until", type=moment, required=True, metavar="TIME", help="queries asked before then")
     feedback.add_argument("--no-track", dest="track", action="store_false", help="keep nothing in MLflow")
     feedback.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
 
     access = commands.add_parser("access", help="report the audit's newest seal, and odd reads: exit 1 when broken")
     access.set_defaults(command=_access)
-    access.add_argument("--since", type=_time, required=True, metavar="TIME", help="reads from then")
-    access.add_argument("--until", type=_time, required=True, metavar="TIME", help="reads before then")
+    access.add_argument("--since", type=moment, required=True, metavar="TIME", help="reads from then")
+    access.add_argument("--until", type=moment, required=True, metavar="TIME", help="reads before then")
     access.add_argument("--no-track", dest="track", action="store_false", help="keep nothing in MLflow")
     access.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
     return parser
-
-
-def _add_run_options(parser: argparse.ArgumentParser, settings: Settings) -> None:
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the run's record to this file")
-    parser.add_argument("--picture", type=Path, metavar="OUT", help="draw scores and latencies into this PNG file")
-    parser.add_argument("--no-track", dest="track", action="store_false", help="keep nothing in MLflow")
-    parser.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
-    parser.add_argument("--url", default=settings.http_url, help="Quarry's HTTP API (default: %(default)s)")
-    parser.add_argument("--in-process", action="store_true", help="ask the index in this process, without servers")
-    parser.add_argument("--connections", type=_positive, default=1, metavar="N", help="queries at once (default: 1)")
-    parser.add_argument("--tenant", default="default", help="default: %(default)s")
-    parser.add_argument("--corpus", metavar="NAME", help="ask this corpus as it stands, and ingest nothing")
-
-
-def _time(text: str) -> datetime:
-    """A time in ISO 8601; one that names no zone is UTC."""
-    time = datetime.fromisoformat(text)
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is below 1")
-    return number

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evaluation.answer_record import TiersRecord
 from evaluation.comparison import Comparison, QueryChange
 from evaluation.gate import Outcome, Reason, Verdict
 from evaluation.gate_record import GateRecord, ReasonRecord
@@ -50,6 +51,17 @@ def print_run(console: Console, record: RunRecord, verdict: Verdict | None) -> N
         console.print(f"note: {note}", style="yellow")
     if record.ingestion:
         console.print(f"ingested {record.ingestion.documents:,} documents in {record.ingestion.seconds:.1f} s")
+
+
+def print_tiers(console: Console, record: TiersRecord) -> None:
+    """The ways to ask, one a column."""
+    table = Table(title=f"Tiers on suite {record.suite}", title_justify="left")
+    table.add_column("measure")
+    for run in record.runs:
+        table.add_column(run.wanted, justify="right")
+    for measure in record.runs[0].measures:
+        table.add_row(measure, *(f"{run.measures[measure]:,.4g}" for run in record.runs))
+    console.print(table)
 
 
 def print_verdict(console: Console, verdict: Verdict) -> None:

@@ -12,6 +12,7 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
 from evaluation.access_report import Inspection
+from evaluation.answer_record import TiersRecord
 from evaluation.feedback_report import Review
 from evaluation.gate import Verdict
 from evaluation.gate_record import ChangeRecord, GateRecord
@@ -22,6 +23,7 @@ from include.quarry.errors import NotFound, Unavailable
 
 EXPERIMENT = "quarry-relevance"
 GATE_EXPERIMENT = "quarry-gates"
+TIERS_EXPERIMENT = "quarry-tiers"
 DRIFT_EXPERIMENT = "quarry-drift"
 FEEDBACK_EXPERIMENT = "quarry-feedback"
 AUDIT_EXPERIMENT = "quarry-audit"
@@ -175,6 +177,25 @@ def kept_seals(client: MlflowClient) -> dict[int, str]:
         raise _lost(error) from error
     tags = [run.data.tags for run in runs]
     return {int(each[_SEAL_NUMBER]): each[_SEAL_HASH] for each in tags if _SEAL_NUMBER in each}
+
+
+def log_tiers(client: MlflowClient, record: TiersRecord) -> list[str]:
+    """Keep a comparison of tiers: a run for each way to ask, with the same measures, for MLflow to lay side by side.
+
+    Returns MLflow's run ids. Raises `Unavailable` as `log_run` does.
+    """
+    at_ms, kept = int(record.started_at.timestamp() * 1000), []
+    for run in record.runs:
+        name = f"{record.suite} {run.wanted} {record.started_at:%Y-%m-%d %H:%M}"
+        tags = {"suite": record.suite, "tier": run.wanted, "mlflow.runName": name}
+        params = [Param(f"model.{tier}", model) for tier, model in record.models.items()]
+        with _run(client, TIERS_EXPERIMENT, tags) as run_id:
+            metrics = [Metric(measure, value, at_ms, 0) for measure, value in run.measures.items()]
+            client.log_batch(run_id, metrics=metrics, params=params)
+            rows = [answer.model_dump(mode="json") for answer in run.answers]
+            client.log_table(run_id, {name: [row[name] for row in rows] for name in rows[0]}, "answers.json")
+        kept.append(run_id)
+    return kept
 
 
 def fetch_record(client: MlflowClient, run_id: str) -> RunRecord:

@@ -33,6 +33,7 @@ from include.quarry.gateway.usage_routes import usage_routes
 from include.quarry.gateway.version_routes import version_routes
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answering import Answerer, AnswerTier
+from include.quarry.generation.composition import absence_of
 from include.quarry.generation.prices import read_prices
 from include.quarry.generation.protocol import Tier
 from include.quarry.limits.plans import read_plans
@@ -47,7 +48,6 @@ from include.quarry.versions.desk import VersionDesk
 from ray_apps.gateway.limit_metrics import LimitMetrics
 from ray_apps.gateway.remote import unwrapped
 from ray_apps.gateway.tiers import RemoteTier
-from ray_apps.generation.tiers import absence_of
 
 _READY_TIMEOUT_S = 5.0
 

@@ -11,6 +11,7 @@ from ray import serve
 from include.quarry.errors import Unavailable
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answers import TierEvent
+from include.quarry.generation.composition import absence_of, open_tier
 from include.quarry.generation.evidence import read_evidence
 from include.quarry.generation.model_tier import ModelTier
 from include.quarry.generation.prices import read_prices
@@ -19,7 +20,6 @@ from include.quarry.operations.installation import REPOSITORY
 from include.quarry.records import Hit
 from include.quarry.settings import Settings
 from ray_apps.generation.metrics import TierMetrics
-from ray_apps.generation.tiers import absence_of, open_tier
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What the settings say about a tier: its model, its engine's parallelism, and whether it is there at all."""
+"""A tier as the settings say it: its model, its engine's parallelism, and whether it is there at all."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,9 @@ from include.quarry.generation.queue import TierQueue
 from include.quarry.generation.writing import LIMITS, Writer
 from include.quarry.settings import Settings
 
+_CONTEXT_TOKENS = 2048
 _SILENCE_S = 5.0
+_SERVER_SILENCE_S = 8.0
 """Where other tiers stand by, it is better to give a slow engine up than to wait for one that hangs."""
 
 
@@ -27,7 +29,7 @@ def absence_of(tier: Tier, settings: Settings) -> str:
     return "" if is_there(settings.deep_model, settings.models) else "is not installed: `make deep-model` fetches it"
 
 
-def open_tier(tier: Tier, settings: Settings, tell: Callable[[Ended], None]) -> ModelTier:
+def open_tier(tier: Tier, settings: Settings, tell: Callable[[Ended], None] = lambda _: None) -> ModelTier:
     """The tier with its model loaded. Raises `Misconfigured`, and `Unavailable` for a model that was not fetched."""
     slots = settings.deep_slots if tier == "deep" else settings.fast_slots
     limits = LIMITS[tier]
@@ -38,9 +40,18 @@ def open_tier(tier: Tier, settings: Settings, tell: Callable[[Ended], None]) -> 
 
 def _model(tier: Tier, settings: Settings, slots: int) -> LanguageModel:
     if tier == "deep" and settings.openai_url:
-        return OpenAICompatibleModel(settings.openai_url, model=settings.deep_model, key=settings.openai_key)
+        return OpenAICompatibleModel(
+            settings.openai_url, model=settings.deep_model, key=settings.openai_key, timeout_s=_SERVER_SILENCE_S
+        )
     if tier == "deep" and settings.kserve_url:
-        return KServeModel(settings.kserve_url, model=settings.deep_model)
+        return KServeModel(settings.kserve_url, model=settings.deep_model, timeout_s=_SERVER_SILENCE_S)
     name = settings.deep_model if tier == "deep" else settings.fast_model
     path = find_model(name, settings.models)
-    return LlamaCppModel(path, name=name, threads=settings.generation_threads, parallel=slots, silence_s=_SILENCE_S)
+    return LlamaCppModel(
+        path,
+        name=name,
+        threads=settings.generation_threads,
+        context_tokens=max(_CONTEXT_TOKENS, LIMITS[tier].prompt_tokens + LIMITS[tier].answer_tokens),
+        parallel=slots,
+        silence_s=_SILENCE_S,
+    )

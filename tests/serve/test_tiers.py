@@ -1,0 +1,157 @@
+"""Tiers that die or hang while they answer, and callers who leave: nothing wrong is said, and all of it comes back."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import httpx
+import psutil
+import pytest
+
+from include.quarry.operations.processes import processes_of
+from tests.serve.conftest import Api, poll
+
+pytestmark = [pytest.mark.serve, pytest.mark.chaos]
+_BOUND_S = 90.0
+_TEXT = """# The observatory of Grey Fell
+
+The observatory of Grey Fell was opened in 1904 by the astronomer Edith Marl.
+Its telescope has a mirror of ninety centimetres and weighs four tonnes.
+The dome of the observatory was rebuilt in 1951 after a storm had torn it off.
+"""
+_QUESTION = "When was the observatory of Grey Fell opened, and by whom?"
+_TRUE = ("1904", "1951", "four tonnes", "ninety")
+
+
+@pytest.fixture(scope="module")
+def ready(api: Api) -> Api:
+    api.put("observatory.md", _TEXT, content_type="text/markdown", title="Grey Fell")
+    poll(lambda: "observatory.md" in api.found(_QUESTION), "the document to be found", _BOUND_S)
+    poll(lambda: ask(api)["tier"] == "fast", "the fast tier", _BOUND_S)
+    return api
+
+
+def ask(api: Api, **more: object) -> dict[str, object]:
+    body = {"question": _QUESTION, "tier": "fast", **more}
+    answered: dict[str, object] = api.http.post("/v1/answer", json=body).raise_for_status().json()
+    assert answered["grounded"], answered
+    assert any(word in str(answered["answer"]) for word in _TRUE)
+    return answered
+
+
+def replica_of(api: Api, tier: str) -> psutil.Process | None:
+    return next(
+        (each for each in processes_of(api.installation) if f"ServeReplica:gateway:{tier}" in title(each)), None
+    )
+
+
+def title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+class Stream(threading.Thread):
+    """A client that reads a streamed answer; `begun` once the response's headers are there."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__()
+        self._api = api
+        self.begun = threading.Event()
+        self.last: tuple[str, dict[str, object]] = ("", {})
+
+    def run(self) -> None:
+        body = {"question": _QUESTION, "tier": "fast", "stream": True}
+        with self._api.http.stream("POST", "/v1/answer", json=body) as response:
+            self.begun.set()
+            name = ""
+            for line in response.iter_lines():
+                if line.startswith("event: "):
+                    name = line.removeprefix("event: ")
+                elif line.startswith("data: "):
+                    self.last = (name, json.loads(line.removeprefix("data: ")))
+
+
+@contextmanager
+def streaming(api: Api, count: int) -> Iterator[list[Stream]]:
+    """Streams under way; at the end of the block each has come to its end."""
+    streams = [Stream(api) for _ in range(count)]
+    for stream in streams:
+        stream.start()
+    for stream in streams:
+        assert stream.begun.wait(_BOUND_S)
+    yield streams
+    for stream in streams:
+        stream.join(_BOUND_S)
+        assert not stream.is_alive()
+
+
+def test_a_tier_killed_in_mid_flight_leaves_true_answers_and_comes_back(ready: Api) -> None:
+    victim = replica_of(ready, "Fast")
+    assert victim is not None
+    with streaming(ready, 3) as streams:
+        victim.kill()
+    for stream in streams:
+        name, answered = stream.last
+        assert name == "answer", stream.last
+        assert answered["grounded"]
+        assert any(word in str(answered["answer"]) for word in _TRUE)
+    meanwhile = ask(ready)
+    print(f"meanwhile: {meanwhile['tier']}, {meanwhile['tier_reason']}, {meanwhile['timings_ms']}")
+    print(f"back after {poll(lambda: ask(ready)['tier'] == 'fast', 'the fast tier', _BOUND_S):.1f} s")
+
+
+def test_a_tier_that_hangs_is_given_up_and_asked_again_when_it_moves(ready: Api) -> None:
+    victim = replica_of(ready, "Fast")
+    assert victim is not None
+    os.kill(victim.pid, signal.SIGSTOP)
+    try:
+        hung = ask(ready)
+        assert hung["tier"] == "extractive"
+        assert "fast does not answer" in str(hung["tier_reason"])
+        print(f"given up: {hung['timings_ms']}")
+    finally:
+        os.kill(victim.pid, signal.SIGCONT)
+    print(f"back after {poll(lambda: ask(ready)['tier'] == 'fast', 'the fast tier', _BOUND_S):.1f} s")
+
+
+def test_without_its_model_deep_says_so_and_fast_answers(ready: Api) -> None:
+    answered = ask(ready, tier="deep")
+    assert answered["tier"] == "fast"
+    assert "make deep-model" in str(answered["tier_reason"])
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_stops_the_generation(ready: Api, stream: bool) -> None:
+    before = left(ready)
+    body = {"question": _QUESTION, "tier": "fast", "stream": stream}
+    leave(ready, body)
+    answered = ask(ready)
+    assert answered["tier"] == "fast"
+    poll(partial(has_left, ready, before), "the tier to notice", _BOUND_S)
+
+
+def leave(api: Api, body: dict[str, object]) -> None:
+    """Ask, and hang up when the tier is at work."""
+    with httpx.Client(base_url=api.settings.http_url, headers=api.showing("default"), trust_env=False) as http:
+        try:
+            with http.stream("POST", "/v1/answer", json=body, timeout=httpx.Timeout(10, read=0.3)) as response:
+                next(response.iter_bytes())
+        except httpx.ReadTimeout:
+            pass
+
+
+def left(api: Api) -> float:
+    """Parts in answers of the fast tier whose caller went away."""
+    lines = api.http.get("/metrics").raise_for_status().text.splitlines()
+    found = [line for line in lines if line.startswith("ray_quarry_tier_ends_total{") and 'how="left"' in line]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+
+def has_left(api: Api, before: float) -> bool:
+    return left(api) > before
