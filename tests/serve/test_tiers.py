@@ -23,7 +23,7 @@ The observatory of Grey Fell was opened in 1904 by the astronomer Edith Marl.
 Its telescope has a mirror of ninety centimetres and weighs four tonnes.
 The dome of the observatory was rebuilt in 1951 after a storm had torn it off.
 """
-_QUESTION = "When was the observatory of Grey Fell opened, and by whom?"
+_QUESTION = "In which year was the observatory of Grey Fell opened?"
 _TRUE = ("1904", "1951", "four tonnes", "ninety")
 
 
