@@ -76,7 +76,6 @@ class Api:
 
 
 @pytest.fixture(scope="session")
-@pytest.fixture(scope="session")
 def broker() -> Iterator[str]:
     """A Kafka broker with the topic that the platform reads."""
     with kafka() as address:
