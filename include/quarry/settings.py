@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from include.quarry.cache.protocol import CacheKind
 from include.quarry.index_specs import read_index_spec
 from include.quarry.specs import Dtype, IndexSpec
 from include.quarry.stores.servers import StoreServers
@@ -57,6 +58,9 @@ class Settings(BaseSettings):
     pinecone_region: str = Field("us-east-1", description="region in which Pinecone puts an index")
     redis_url: str = Field(
         "", description="Redis of limits and caches, redis://HOST:PORT/NUMBER; empty means in process", repr=False
+    )
+    memcached_url: str = Field(
+        "", description="Memcached of caches, HOST:PORT; needed where `cache` says memcached", repr=False
     )
     store_timeout_s: float = Field(10, gt=0, le=600, description="how long a vector server may take to answer")
     page_examples: str = Field(
@@ -111,6 +115,12 @@ class Settings(BaseSettings):
         ge=0,
         description="how long a query is kept that nobody rated, in seconds; else four times that",
     )
+
+    cache: CacheKind = Field(
+        "memory", description="what keeps results: each process, or also a server that replicas share; off keeps none"
+    )
+    cache_bytes: int = Field(64 * 2**20, ge=2**20, description="what one process keeps at most, in bytes")
+    cache_ttl_s: float = Field(300, ge=1, le=86_400, description="how long a result is kept at most, in seconds")
 
     embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field("auto", description="CUDA if any")
     embedding_dtype: Dtype = Field("bf16", description="precision where an index spec names none")

@@ -14,6 +14,9 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from include.quarry.audit.opening import open_ledger
+from include.quarry.cache.counts import Counts
+from include.quarry.cache.opening import open_layers
+from include.quarry.cache.results import CachedRetrieval
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import IndexVersion
 from include.quarry.embedding.engine import embedders
@@ -31,6 +34,7 @@ from include.quarry.routing.resident import Resident, ResidentIndexes
 from include.quarry.routing.shadow import Comparisons
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
+from ray_apps.gateway.cache_metrics import CacheMetrics
 from ray_apps.gateway.limit_metrics import LimitMetrics
 from ray_apps.retrieval.addresses import ALWAYS, Address
 from ray_apps.retrieval.handles import HandleShard
@@ -50,6 +54,7 @@ class RetrievalDeployment:
         lake = VectorLake(database, settings.lake_uri)
         self._comparisons = Comparisons(database, patience_s=settings.canary_timeout_s)
         self._door = open_door(settings, open_ledger(settings, "retrieval"))
+        self._cached = _cached(settings, self._comparisons)
         self._indexes = ResidentIndexes(
             database,
             lake,
@@ -74,7 +79,11 @@ class RetrievalDeployment:
         """
         async with visit.deadline.holds():
             resident, left_s = await self._resident(corpus), visit.deadline.remaining_s()
-            return await self._comparisons.retrieve(resident, query, top_k, scope, index_version, within_s=left_s)
+            if self._cached is None:
+                return await self._comparisons.retrieve(resident, query, top_k, scope, index_version, within_s=left_s)
+            return await self._cached.retrieve(
+                resident, query, top_k, scope, index_version, caching=visit.caching, within_s=left_s
+            )
 
     async def watermark(self, corpus: str) -> int:
         """How far this replica has applied the log of the corpus."""
@@ -88,8 +97,12 @@ class RetrievalDeployment:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP side, built in the replica."""
-        door, max_bytes = self._door, self._settings.max_document_bytes
-        return build_http_app([retrieval_routes(self.retrieve, door)], door, max_document_bytes=max_bytes)
+        return build_http_app(
+            [retrieval_routes(self.retrieve, self._door)],
+            self._door,
+            max_document_bytes=self._settings.max_document_bytes,
+            retrieve=self.retrieve,
+        )
 
     def _opens(self, database: Database, lake: VectorLake, groups: Sequence[DeploymentHandle[Any]]) -> OpenVersion:
         partial, loop = self._settings.partial_results, asyncio.get_running_loop()
@@ -110,6 +123,22 @@ class RetrievalDeployment:
     async def _resident(self, corpus: str) -> Resident:
         resident = self._indexes.find(corpus)
         return await asyncio.to_thread(self._indexes.load, corpus) if resident is None else resident
+
+
+def _cached(settings: Settings, comparisons: Comparisons) -> CachedRetrieval | None:
+    counts = Counts()
+    layers = open_layers(
+        settings.cache,
+        counts,
+        max_bytes=settings.cache_bytes,
+        ttl_s=settings.cache_ttl_s,
+        redis_url=settings.redis_url,
+        memcached_url=settings.memcached_url,
+    )
+    if layers is None:
+        return None
+    CacheMetrics("retrieval", counts, layers.memory)
+    return CachedRetrieval(comparisons, layers, counts)
 
 
 def _encoder_of(settings: Settings) -> Callable[[EmbeddingSpec], QueryEncoder]:

@@ -19,13 +19,17 @@ import uvloop
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Ask `url` the bodies in turn over `connections` connections for `seconds`, showing the token if there is one."""
+    """Ask `url` the bodies in turn over `connections` connections for `seconds`, showing the token if there is one.
+
+    Unless `cached`, past any cache.
+    """
 
     url: str
     connections: int
     seconds: float
     bodies: list[str]
     token: str = ""
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Client:
 
 async def carry_out(order: Order) -> Load:
     target = urlsplit(order.url)
-    requests = [_request(target.netloc, target.path, body, order.token) for body in order.bodies]
+    requests = [_request(target.netloc, target.path, body, order) for body in order.bodies]
     latencies_ms: list[float] = []
     failures = [0]
     started, cpu = time.perf_counter(), time.process_time()
@@ -92,11 +96,13 @@ async def carry_out(order: Order) -> Load:
     return Load(len(latencies_ms), failures[0], seconds, p50, p99, time.process_time() - cpu)
 
 
-def _request(host: str, path: str, body: str, token: str) -> bytes:
+def _request(host: str, path: str, body: str, order: Order) -> bytes:
     content = body.encode()
     head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
-    if token:
-        head += f"\r\nAuthorization: Bearer {token}"
+    if order.token:
+        head += f"\r\nAuthorization: Bearer {order.token}"
+    if not order.cached:
+        head += "\r\nCache-Control: no-store"
     return f"{head}\r\n\r\n".encode() + content
 
 

@@ -63,8 +63,9 @@ class Api:
     def delete(self, doc_id: str, tenant: str = "default") -> httpx.Response:
         return self.http.delete(f"/v1/documents/{doc_id}", headers=self.showing(tenant))
 
-    def retrieve(self, query: str, tenant: str = "default", **more: object) -> httpx.Response:
-        return self.http.post("/v1/retrieve", json={"query": query, **more}, headers=self.showing(tenant))
+    def retrieve(self, query: str, tenant: str = "default", caching: str = "", **more: object) -> httpx.Response:
+        headers = {**self.showing(tenant), "Cache-Control": caching}
+        return self.http.post("/v1/retrieve", json={"query": query, **more}, headers=headers)
 
     def found(self, query: str, tenant: str = "default", **more: object) -> set[str]:
         """The doc_ids that a query finds."""

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from include.quarry.generation.answers import Answer
+from include.quarry.retrieval.encoding import outline
 from include.quarry.retrieval.retriever import Retrieval
 
 
@@ -42,12 +43,12 @@ class Notes:
         """For the audit."""
         facts = dict(self._facts)
         if self._found is not None:
-            chunks = [hit.chunk for hit in self._found.hits]
+            hits = outline(self._found.hits)
             facts |= {
                 "index_version": self._found.index_version,
                 "watermark": self._found.watermark,
-                "chunks": [chunk.chunk_id for chunk in chunks],
-                "documents": list(dict.fromkeys(chunk.key.doc_id for chunk in chunks)),
+                "chunks": [chunk_id for chunk_id, *_ in hits],
+                "documents": list(dict.fromkeys(doc_id for _, doc_id, *_ in hits)),
             }
         if self._answer is not None:
             answer = self._answer
@@ -65,8 +66,7 @@ class Notes:
         if self._asked is None or self._found is None:
             return None
         kind, query = self._asked
-        hits = [[hit.chunk.chunk_id, hit.chunk.key.doc_id, hit.score, dict(hit.ranks)] for hit in self._found.hits]
-        content: dict[str, Any] = {"kind": kind, "query": query, "hits": hits}
+        content: dict[str, Any] = {"kind": kind, "query": query, "hits": outline(self._found.hits)}
         if self._answer is not None:
             citations = [asdict(citation) for citation in self._answer.citations]
             content["answer"] = {"text": self._answer.text, "citations": citations}

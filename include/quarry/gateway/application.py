@@ -12,16 +12,25 @@ from include.quarry.gateway.door import Door
 from include.quarry.gateway.entrance import Entrance
 from include.quarry.gateway.openai_errors import OpenAIErrors
 from include.quarry.gateway.problems import install_problem_handlers
+from include.quarry.gateway.retrieval_routes import RetrieveFrom
+from include.quarry.gateway.shortcut import Shortcut
 from include.quarry.gateway.witness import Witness
 
 _BASE64_GROWTH = 4 / 3
 _ENVELOPE_BYTES = 64 * 1024
 
 
-def build_http_app(routers: Sequence[APIRouter], door: Door, *, max_document_bytes: int) -> ASGIApp:
-    """An ASGI application that serves the routers at their full paths, wherever it is mounted."""
+def build_http_app(
+    routers: Sequence[APIRouter], door: Door, *, max_document_bytes: int, retrieve: RetrieveFrom | None = None
+) -> ASGIApp:
+    """An ASGI application that serves the routers at their full paths, wherever it is mounted.
+
+    With `retrieve`, queries take the shortcut to it.
+    """
     app = FastAPI(title="Quarry", version="1", description="Retrieval and answers over documents that change.")
     install_problem_handlers(app)
+    if retrieve is not None:
+        app.add_middleware(Shortcut, retrieve=retrieve)
     app.add_middleware(BodyLimit, max_bytes=int(max_document_bytes * _BASE64_GROWTH) + _ENVELOPE_BYTES)
     app.add_middleware(Entrance, door=door)
     if door.ledger is not None:

@@ -7,13 +7,14 @@ from dataclasses import asdict, replace
 
 from include.quarry.errors import QuarryError
 from include.quarry.gateway.deadline import until
-from include.quarry.gateway.retrieval_routes import RetrieveFrom, passage_of
+from include.quarry.gateway.retrieval_routes import RetrieveFrom
 from include.quarry.gateway.schema import Answered, Ask, Cited, FoundPassage, Said
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.ahead import read_ahead
 from include.quarry.generation.answers import Answer, AnswerEvent, Citation, VerifiedSentence
 from include.quarry.generation.protocol import Wish
 from include.quarry.records import Hit, Scope
+from include.quarry.retrieval.encoding import passage_of
 from include.quarry.retrieval.retriever import Retrieval
 
 AnswerFrom = Callable[[str, Sequence[Hit], Wish, Visit], AsyncGenerator[AnswerEvent]]

@@ -7,6 +7,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
 from include.quarry.audit.ledger import Ledger
+from include.quarry.cache.directive import caching_of
 from include.quarry.errors import InvalidInput, Unauthenticated
 from include.quarry.gateway.deadline import Deadline
 from include.quarry.gateway.tokens import TokenVerifier
@@ -62,10 +63,10 @@ class Door:
 
     async def receive(self, headers: Headers) -> Visit:
         """The visit of a request with these headers. Raises `Unauthenticated`, or `InvalidInput` for a bad time."""
-        authorization, traceparent, timeout = _look_at(headers)
+        authorization, traceparent, timeout, caching = _look_at(headers)
         caller = await self._tokens.verify(_bearer(authorization))
         wait_s = self._max_wait_s if timeout is None else min(_seconds(timeout), self._max_wait_s)
-        return Visit(caller, new_query_id(), Deadline(wait_s), continue_trace(traceparent))
+        return Visit(caller, new_query_id(), Deadline(wait_s), continue_trace(traceparent), caching_of(caching))
 
     async def count(self, visit: Visit) -> list[Standing]:
         """Count the request against its tenant's limit. Raises `TooManyRequests`, `Forbidden` or `Unavailable`."""
@@ -98,9 +99,10 @@ class Admission(SecurityBase):
         return visit
 
 
-def _look_at(headers: Headers) -> tuple[list[bytes], bytes | None, bytes | None]:
+def _look_at(headers: Headers) -> tuple[list[bytes], bytes | None, bytes | None, bytes]:
     authorization: list[bytes] = []
     traceparent = timeout = None
+    caching = b""
     for name, value in headers:
         if name == b"authorization":
             authorization.append(value)
@@ -108,7 +110,9 @@ def _look_at(headers: Headers) -> tuple[list[bytes], bytes | None, bytes | None]
             traceparent = value
         elif name == b"x-request-timeout-ms":
             timeout = value
-    return authorization, traceparent, timeout
+        elif name == b"cache-control":
+            caching += b"," + value
+    return authorization, traceparent, timeout, caching
 
 
 def _bearer(values: list[bytes]) -> bytes:

@@ -1,7 +1,7 @@
 """POST /v1/retrieve."""
 
 from collections.abc import Awaitable
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 import orjson
 from fastapi import APIRouter, Depends, Response
@@ -9,8 +9,11 @@ from fastapi import APIRouter, Depends, Response
 from include.quarry.gateway.door import Door
 from include.quarry.gateway.schema import Retrieve, Retrieved
 from include.quarry.gateway.visit import Visit
-from include.quarry.records import Hit, Scope
+from include.quarry.records import Scope
+from include.quarry.retrieval.encoding import EncodedHits
 from include.quarry.retrieval.retriever import Retrieval
+
+PATH = "/v1/retrieve"
 
 
 class RetrieveFrom(Protocol):
@@ -28,23 +31,29 @@ def retrieval_routes(retrieve: RetrieveFrom, door: Door) -> APIRouter:
     router = APIRouter(tags=["retrieval"])
     admitted = Depends(door.admits("retrieve"))
 
-    @router.post("/v1/retrieve", response_model=Retrieved, summary="Find the passages that answer a query")
+    @router.post(PATH, response_model=Retrieved, summary="Find the passages that answer a query")
     async def post_retrieve(body: Retrieve, visit: Annotated[Visit, admitted]) -> Response:
-        if body.index_version is not None:
-            visit.caller.require("admin")  # goes past the route, to versions that no gate has passed
-        scope = Scope(visit.caller.tenant, body.filters)
-        async with visit.deadline.holds():
-            found = await retrieve(body.corpus, body.query, body.top_k, scope, visit, index_version=body.index_version)
-        visit.notes.found("retrieve", body.corpus, body.query, found)
-        return Response(_encode(found, visit.query_id), media_type="application/json")
+        return await respond(retrieve, body, visit)
 
     return router
+
+
+async def respond(retrieve: RetrieveFrom, body: Retrieve, visit: Visit) -> Response:
+    """The answer to a query of a caller who may ask. Raises what `retrieve` raises."""
+    if body.index_version is not None:
+        visit.caller.require("admin")  # goes past the route, to versions that no gate has passed
+    scope = Scope(visit.caller.tenant, body.filters)
+    async with visit.deadline.holds():
+        found = await retrieve(body.corpus, body.query, body.top_k, scope, visit, index_version=body.index_version)
+    visit.notes.found("retrieve", body.corpus, body.query, found)
+    status = {"Cache-Status": f"quarry; {found.cache}"} if found.cache else None  # RFC 9211
+    return Response(_encode(found, visit.query_id), media_type="application/json", headers=status)
 
 
 def _encode(found: Retrieval, query_id: str) -> bytes:
     """JSON straight from the records: validating our own output would cost more than the search."""
     body = {
-        "hits": [passage_of(hit) for hit in found.hits],
+        "hits": orjson.Fragment(EncodedHits.of(found.hits).shown),
         "query_id": query_id,
         "index_version": found.index_version,
         "watermark": found.watermark,
@@ -52,20 +61,4 @@ def _encode(found: Retrieval, query_id: str) -> bytes:
         "partial": bool(found.shards_missing),
         "shards_missing": found.shards_missing,
     }
-    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def passage_of(hit: Hit) -> dict[str, Any]:
-    """The fields of a `FoundPassage`."""
-    chunk = hit.chunk
-    return {
-        "chunk_id": chunk.chunk_id,
-        "doc_id": chunk.key.doc_id,
-        "title": chunk.title,
-        "uri": chunk.uri,
-        "text": chunk.passage.text,
-        "start": chunk.passage.start,
-        "end": chunk.passage.end,
-        "score": hit.score,
-        "ranks": dict(hit.ranks),
-    }
+    return orjson.dumps(body)

@@ -1,7 +1,7 @@
 """The retriever: a question in, passages out of one index version."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter, thread_time
@@ -67,14 +67,16 @@ class _Batch:
 class Retrieval:
     """Hits, best first, with the index version that gave them and how long each step took.
 
-    `shards_missing` are the shards that could not be asked: then better hits may be missing.
+    `shards_missing` are the shards that could not be asked: then better hits may be missing. `cache` says what a cache
+    had to do with it, in the words of the header Cache-Status (RFC 9211); it is empty where there is none.
     """
 
-    hits: list[Hit]
+    hits: Sequence[Hit]
     index_version: str
     watermark: int
     timings_ms: dict[str, float]
     shards_missing: tuple[int, ...] = ()
+    cache: str = ""
 
 
 class Retriever:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,11 +27,12 @@ _OPEN_AGAIN_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One index version in memory, with what keeps it fresh."""
+    """One index version in memory, with what keeps it fresh. `created_at` is the version's."""
 
     retriever: Retriever
     follower: Follows
     scratch: Path
+    created_at: datetime
 
 
 class Loader:
@@ -57,7 +59,7 @@ class Loader:
             follower.step()
             retriever = Retriever(Serving(self._encoder_of(version.spec.embedding), index))
             on_failure.pop_all()
-        return Loaded(retriever, follower, scratch)
+        return Loaded(retriever, follower, scratch, version.created_at)
 
     def ready(self, version: IndexVersion) -> Loaded | None:
         """The version, once it is loaded; until then it is on its way. One that could not be is tried again later."""

@@ -2,6 +2,9 @@
 
 What the candidate found is held against what the live version found for the same query: overlap@10, rank correlation
 of the shared hits, and latency. Little work at once: a replica that is busy leaves comparisons out.
+
+Queries that a cache answers count too, or the queries asked most would say nothing of a candidate: a few of them each
+second are put to both versions, as if they had not been answered.
 """
 
 import asyncio
@@ -9,6 +12,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from threading import Event, Lock
+from time import monotonic
 
 import numpy as np
 
@@ -26,6 +30,7 @@ Ask = Callable[[Retriever], Awaitable[Retrieval]]
 _AT_ONCE = 2
 _DEPTH = 10
 _WRITE_EVERY_S = 1.0
+_OBSERVE_EVERY_S = 0.1  # a trial wants some fifty queries; more would take from what the cache saves
 
 
 class Comparisons:
@@ -38,6 +43,7 @@ class Comparisons:
         self._seen: dict[str, Observation] = {}
         self._lock = Lock()
         self._running: set[asyncio.Task[None]] = set()
+        self._observes_at = 0.0
 
     async def retrieve(
         self,
@@ -68,6 +74,22 @@ class Comparisons:
         if shadow is not None and is_shadowed(route, scope.tenant, query):
             self._later(self._ask_shadow(shadow, found, ask))
         return found
+
+    def observe(self, resident: Resident, query: str, top_k: int, scope: Scope) -> None:
+        """Put a query that is answered already to both versions, if the candidate had to do with it; off the response
+        path, and not more than ten in a second."""
+        route = resident.route
+        if route.candidate is None or (now := monotonic()) < self._observes_at:
+            return
+
+        def ask(retriever: Retriever) -> Awaitable[Retrieval]:
+            return retriever.retrieve(query, top_k=top_k, scope=scope)
+
+        answers = resident.choose(scope.tenant, query) == route.canary_version
+        candidate = resident.retriever_of(route.candidate)
+        if candidate is not None and (answers or is_shadowed(route, scope.tenant, query)):
+            self._observes_at = now + _OBSERVE_EVERY_S
+            self._later(self._ask_both(resident.live, candidate, ask))
 
     def keep_writing(self) -> None:
         """Write every second, until the process ends; in a thread of its own, for the catalog may make it wait."""
@@ -117,10 +139,13 @@ class Comparisons:
                 found = await ask(shadow)
         except Exception:  # a candidate may fail in any way; that is what is being found out
             if not timer.expired() or self._was_quick(live):
-                logger.exception("shadow version %s failed", shadow.index.version)
+                logger.exception("candidate %s failed", shadow.index.version)
                 self._count(shadow.index.version, Observation(queries=1, failures=1))
             return
         self._count(found.index_version, compare(live, found))
+
+    async def _ask_both(self, live: Retriever, candidate: Retriever, ask: Ask) -> None:
+        await self._ask_shadow(candidate, await ask(live), ask)
 
     async def _ask_live(self, live: Retriever, found: Retrieval, ask: Ask) -> None:
         self._count(found.index_version, compare(await ask(live), found))

@@ -38,6 +38,7 @@ async def test_http_asks_as_documented_and_reads_the_answer() -> None:
     await driver.close()
     (request,) = requests
     assert (request.method, request.url.path, request.headers["Authorization"]) == ("POST", "/v1/retrieve", "Bearer t")
+    assert request.headers["Cache-Control"] == "no-store"  # else a suite asked twice would measure the cache
     assert json.loads(request.content) == {"query": "what?", "top_k": 20, "corpus": "c", "filters": {}}
 
 

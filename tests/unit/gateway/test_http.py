@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from include.quarry.cache.directive import Caching
 from include.quarry.catalog.log import Accepted
 from include.quarry.errors import Full, NotFound, Unavailable, UnreadableContent
 from include.quarry.gateway.answer_routes import answer_routes
@@ -43,6 +44,7 @@ class Platform:
         self.asked: list[tuple[str, str, int, Scope]] = []
         self.fails: Exception | None = None
         self.missing: tuple[int, ...] = ()
+        self.caching: list[Caching] = []
         self.ended: list[str] = []
         self.wishes: list[tuple[Wish, str]] = []
 
@@ -64,7 +66,9 @@ class Platform:
         if self.fails:
             raise self.fails
         self.asked.append((corpus, query, top_k, scope))
-        return Retrieval([Hit(CHUNK, 0.5, {"dense": 1})], "v1", 7, {"total": 1.0}, self.missing)
+        self.caching.append(visit.caching)
+        cache = "hit" if visit.caching == "use" else ""
+        return Retrieval([Hit(CHUNK, 0.5, {"dense": 1})], "v1", 7, {"total": 1.0}, self.missing, cache)
 
     def answer(self, question: str, hits: Sequence[Hit], wish: Wish, visit: Visit) -> AsyncGenerator[AnswerEvent]:
         self.wishes.append((wish, visit.caller.priority))
@@ -145,6 +149,26 @@ async def test_the_tenant_of_the_token_is_the_tenant_of_the_query(
     (hit,) = response.json()["hits"]
     assert (hit["doc_id"], hit["text"], hit["start"], hit["end"]) == ("a", "Some text.", 5, 15)
     assert response.json()["watermark"] == 7
+
+
+@pytest.mark.parametrize(
+    ("sent", "caching"),
+    [
+        (None, "use"),
+        ("max-age=60, no-transform", "use"),
+        ("no-cache", "renew"),
+        ("Max-Age=0", "renew"),
+        ("no-cache, no-store", "avoid"),
+        ("\xff=,,", "use"),
+    ],
+)
+async def test_a_request_says_whether_a_kept_answer_will_do_and_hears_whether_it_was_one(
+    client: httpx.AsyncClient, platform: Platform, sent: str | None, caching: Caching
+) -> None:
+    headers = {} if sent is None else {"Cache-Control": sent.encode("latin-1")}
+    response = await client.post("/v1/retrieve", json={"query": "x"}, headers=headers)
+    assert platform.caching == [caching]
+    assert response.headers.get("Cache-Status") == ("quarry; hit" if caching == "use" else None)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ def _hit(doc_id: str) -> Hit:
 def resident(live: FixedRetriever, candidate: FixedRetriever, **route: Any) -> Resident:
     values = {"canary_version": None, "canary_share": 0.0, "shadow_version": None, "shadow_share": 0.0} | route
     versions = {
-        each.version: Loaded(cast(Retriever, each), cast(Any, None), cast(Any, None)) for each in (live, candidate)
+        each.version: Loaded(cast(Retriever, each), cast(Any, None), cast(Any, None), BEGINNING)
+        for each in (live, candidate)
     }
     return Resident(Route("main", live.version, revision=1, previous_version=None, **values), versions)
 
@@ -180,6 +181,41 @@ async def test_a_pinned_version_answers_whatever_the_route_says(database: Databa
     assert (await comparisons.retrieve(both, "wing", 4, SCOPE, "new")).index_version == "new"
     with pytest.raises(NotFound, match=r"'gone'.*\['new', 'old'\]"):
         await comparisons.retrieve(both, "wing", 4, SCOPE, "gone")
+
+
+@pytest.mark.parametrize("share", [{"canary_share": 1.0}, {"shadow_share": 1.0}])
+async def test_a_query_that_the_cache_answered_is_put_to_both_versions_too(
+    database: Database, seen: Callable[[Comparisons], Observation], share: dict[str, float]
+) -> None:
+    live, new = FixedRetriever("old", ["a", "b"]), FixedRetriever("new", ["b", "x"])
+    comparisons, (kind,) = Comparisons(database, patience_s=0.2), share
+    tried = resident(live, new, **{kind.replace("share", "version"): "new"}, **share)
+    for _ in range(20):
+        comparisons.observe(tried, "wing", 4, SCOPE)
+    await settled(lambda: bool(new.asked))
+    assert (len(live.asked), len(new.asked)) == (1, 1)  # a few each second, so that hits stay cheap
+    assert (seen(comparisons).queries, seen(comparisons).mean_overlap) == (1, 0.5)
+
+
+async def test_a_candidate_that_fails_on_a_query_that_the_cache_answered_has_failed(
+    database: Database, seen: Callable[[Comparisons], Observation]
+) -> None:
+    live, new = FixedRetriever("old", ["a"]), FixedRetriever("new", [], error=RuntimeError("poisoned"))
+    comparisons = Comparisons(database, patience_s=0.2)
+    comparisons.observe(resident(live, new, canary_version="new", canary_share=1.0), "wing", 4, SCOPE)
+    await settled(lambda: bool(new.asked))
+    assert seen(comparisons).failures == 1
+
+
+async def test_a_query_that_the_cache_answered_and_no_candidate_had_to_do_with_is_left_alone(
+    database: Database,
+) -> None:
+    live, new = FixedRetriever("old", ["a"]), FixedRetriever("new", ["a"])
+    comparisons = Comparisons(database, patience_s=0.2)
+    comparisons.observe(resident(live, new), "wing", 4, SCOPE)
+    comparisons.observe(resident(live, new, canary_version="new", canary_share=0.0), "wing", 4, SCOPE)
+    await asyncio.sleep(0)
+    assert (live.asked, new.asked) == ([], [])
 
 
 async def test_what_could_not_be_written_is_written_later(

@@ -1,0 +1,73 @@
+"""Kept results over real HTTP: said in the response, as fresh as what they were made from, counted in the metrics."""
+
+from functools import partial
+
+import httpx
+import pytest
+
+from tests.serve.conftest import Api, poll
+
+pytestmark = pytest.mark.serve
+_BOUND_S = 30.0
+
+
+def test_a_query_asked_again_is_answered_from_the_cache_and_says_so(api: Api, word: str) -> None:
+    api.put("kept", f"The {word} is kept.").raise_for_status()
+    poll(lambda: "kept" in api.found(word), "the document to be found", _BOUND_S)
+    query = f"where is the {word} kept"
+    poll(lambda: is_hit(api.retrieve(query)), "an answer from the cache", _BOUND_S)
+    again, past = api.retrieve(query), api.retrieve(query, caching="no-store")
+    assert [cache_status(each) for each in (again, past)] == ["hit", "fwd=request"]
+    assert again.json()["hits"] == past.json()["hits"]
+    assert again.json()["query_id"] != past.json()["query_id"]
+    assert api.retrieve(query, "umbra").json()["hits"] == []
+
+
+def test_an_update_and_a_delete_win_over_what_was_kept(api: Api, word: str) -> None:
+    for metal in ("bronze", "nickel"):
+        api.put("valve", f"The {word} valve is made of {metal}.").raise_for_status()
+        poll(partial(_shows, api, word, {metal}), f"only {metal} to be shown", _BOUND_S)
+        poll(lambda: is_hit(api.retrieve(word)), "an answer from the cache", _BOUND_S)
+        assert [_metals(api.retrieve(word)) for _ in range(5)] == [{metal}] * 5
+    api.delete("valve").raise_for_status()
+    poll(partial(_shows, api, word, set()), "the valve to be gone", _BOUND_S)
+    assert [_metals(api.retrieve(word)) for _ in range(5)] == [set()] * 5
+
+
+def test_the_changes_of_another_tenant_leave_the_cache_alone(api: Api, word: str) -> None:
+    api.put("mine", f"My {word}.", "acme").raise_for_status()
+    poll(lambda: "mine" in api.found(word, "acme"), "the document to be found", _BOUND_S)
+    poll(lambda: is_hit(api.retrieve(f"{word} again", "acme")), "an answer from the cache", _BOUND_S)
+    api.put("theirs", f"Their {word}.", "umbra").raise_for_status()
+    poll(lambda: "theirs" in api.found(word, "umbra"), "the other tenant's document to be found", _BOUND_S)
+    assert is_hit(api.retrieve(f"{word} again", "acme"))
+
+
+def test_what_the_cache_does_is_in_the_metrics(api: Api) -> None:
+    for _ in range(2):
+        api.retrieve("what the cache does")
+    poll(lambda: _metric(api, "quarry_cache_hits") > 0 and _metric(api, "quarry_cache_bytes") > 0, "metrics", 60)
+    assert _metric(api, "quarry_cache_stale") == 0
+
+
+def cache_status(response: httpx.Response) -> str:
+    response.raise_for_status()
+    return response.headers["Cache-Status"].removeprefix("quarry; ")
+
+
+def is_hit(response: httpx.Response) -> bool:
+    return cache_status(response) == "hit"
+
+
+def _metals(response: httpx.Response) -> set[str]:
+    texts = " ".join(hit["text"] for hit in response.raise_for_status().json()["hits"] if hit["doc_id"] == "valve")
+    return {metal for metal in ("bronze", "nickel") if metal in texts}
+
+
+def _shows(api: Api, query: str, metals: set[str]) -> bool:
+    return _metals(api.retrieve(query)) == metals
+
+
+def _metric(api: Api, name: str) -> float:
+    lines = [line for line in api.http.get("/metrics").text.splitlines() if line.startswith(f"ray_{name}")]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
