@@ -1,11 +1,17 @@
-"""Every night, end what has been kept long enough: index versions and the query log.
+"""Every night, end what has been kept long enough, index versions and the query log, and renew the snapshots of those
+that stay.
 
 A version that no longer answers, or that failed, keeps its files and follows the log for `QUARRY_VERSION_RETENTION_S`,
 so that a promotion can be taken back. After that its snapshot is removed; the catalog remembers that it was there, and
 why it went.
 
+A version that stays on its route gets a new snapshot once the log is `QUARRY_SNAPSHOT_TAIL_CHANGES` further than the
+old one, so that a replica that starts has little to replay. It is proven equal before it takes the old one's place.
+
 A query that nobody rated is forgotten after `QUARRY_QUERY_LOG_RETENTION_S`, a rated one after four times that.
 """
+
+from typing import Any
 
 from airflow.sdk import task
 from quarry_dag import at, quarry_dag
@@ -22,6 +28,13 @@ with quarry_dag(__file__, doc=__doc__, schedule=at("0 2 * * *"), tags=["maintena
         return expire(load_settings())
 
     @task
+    def renew_snapshots() -> list[dict[str, Any]]:
+        """Renew the snapshots that are far behind the log, and remove the old ones; returns what was renewed."""
+        from include.quarry.routing.renewal import renew_snapshots as renew  # noqa: PLC0415 heavy
+
+        return renew(load_settings())
+
+    @task
     def forget_queries() -> int:
         """Drop what was asked longer ago than its retention; returns how many queries that were."""
         from include.quarry.catalog.database import Database  # noqa: PLC0415 heavy
@@ -33,4 +46,5 @@ with quarry_dag(__file__, doc=__doc__, schedule=at("0 2 * * *"), tags=["maintena
             return forget(connection, settings.query_log_retention_s)
 
     expire_versions()
+    renew_snapshots()
     forget_queries()

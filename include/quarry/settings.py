@@ -141,6 +141,9 @@ class Settings(BaseSettings):
     version_retention_s: float = Field(
         604_800, ge=0, description="how long a version that no longer answers can be gone back to, in seconds"
     )
+    snapshot_tail_changes: int = Field(
+        1000, ge=1, description="how many changes behind the log a snapshot is renewed by nightly maintenance"
+    )
     gate_suite: str = Field(
         "auto",
         description="suite of the gate of corpus main: a name, a folder, or empty for none; `auto` fits the default "

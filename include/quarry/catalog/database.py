@@ -63,6 +63,16 @@ class Database:
         self._engine.dispose()
 
 
+@contextmanager
+def opened(url: str) -> Iterator[Database]:
+    """A catalog for the length of a block."""
+    database = Database(url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
 def migrate(url: str) -> None:
     """Bring the catalog's tables up to the newest revision, creating the SQLite file where there is none.
 

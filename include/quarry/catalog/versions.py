@@ -100,6 +100,15 @@ def record_snapshot(connection: sa.Connection, version_id: str, folder: str, wat
     set_state(connection, version_id, "shadow", only_from="building")
 
 
+def replace_snapshot(
+    connection: sa.Connection, version: IndexVersion, folder: str, watermark: int, chunk_count: int
+) -> bool:
+    """Put a newer snapshot in the place of the one that `version` says; false when another is there by now, or none."""
+    is_it = sa.and_(index_versions.c.version_id == version.version_id, index_versions.c.snapshot == version.snapshot)
+    values = {"snapshot": folder, "watermark": watermark, "chunk_count": chunk_count}
+    return connection.execute(sa.update(index_versions).where(is_it).values(**values)).rowcount == 1
+
+
 def set_state(
     connection: sa.Connection, version_id: str, state: State, *, only_from: State | None = None, reason: str = ""
 ) -> None:

@@ -115,6 +115,7 @@ class TantivyIndex:
             self._writer.wait_merging_threads()
             self._writer = self._new_writer()
             self._writer.garbage_collect_files()
+            self._index.reload()  # searches here see the merged segments too, and weigh words as the snapshot does
             _link(self._folder, partial / "segments")
             write_placements(partial / "documents.arrow", self._ledger.items())
             self._ids.write(partial / "ids.npy")

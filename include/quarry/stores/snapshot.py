@@ -35,6 +35,12 @@ def writing(folder: Path, kind: str, facts: Mapping[str, Any]) -> Iterator[Path]
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def publish(draft: Path, folder: Path) -> None:
+    """Give a written snapshot the name that it is known by, durably. The two lie in the same folder."""
+    draft.replace(folder)
+    _sync(folder.parent)
+
+
 def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
     """The facts given to `writing`, after every file was checked.
 

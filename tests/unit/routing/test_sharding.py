@@ -65,12 +65,12 @@ def test_a_build_that_died_goes_on_with_the_shard_that_was_not_finished(
 ) -> None:
     spec, built, build_shard = in_shards(WAYS["hash"]), [], sharding.build_shard
 
-    def dying(version, number, *rest):  # type: ignore[no-untyped-def]
+    def dying(version, number, *rest, save):  # type: ignore[no-untyped-def]
         if number == 2 and 2 not in built:
             built.append(number)
             raise OSError("killed")
         built.append(number)
-        build_shard(version, number, *rest)
+        build_shard(version, number, *rest, save=save)
 
     monkeypatch.setattr(sharding, "build_shard", dying)
     with pytest.raises(OSError, match="killed"):
