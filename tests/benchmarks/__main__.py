@@ -20,10 +20,12 @@ from tests.benchmarks import (
     drift_power,
     front_door,
     limits_cost,
+    priorities,
     promotion,
     reindex,
     retrieval_http,
     spot_backfill,
+    streaming,
     vector_stores,
 )
 from tests.benchmarks.report import Report, keep, machine, show
@@ -96,10 +98,20 @@ def _reindex(arguments: argparse.Namespace, folder: Path) -> Report:
     return reindex.run(folder, arguments.rows)
 
 
+def _priorities(arguments: argparse.Namespace, folder: Path) -> Report:
+    return priorities.run(folder, arguments.requests)
+
+
+def _streaming(arguments: argparse.Namespace, folder: Path) -> Report:
+    return streaming.run(folder, arguments.requests)
+
+
 BENCHES: dict[str, Bench] = {
     "retrieval_http": _retrieval_http,
     "front_door": _front_door,
     "audit_cost": _audit_cost,
+    "priorities": _priorities,
+    "streaming": _streaming,
     "limits_cost": _limits_cost,
     "backfill_rate": _backfill_rate,
     "embedding_engines": _embedding_engines,
@@ -118,6 +130,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=4, help="rounds of retrieval_http for each side")
     parser.add_argument("--seconds", type=float, default=15, help="seconds of one round")
     parser.add_argument("--chunks", type=int, default=5000, help="chunks of backfill_rate")
+    parser.add_argument("--requests", type=int, default=40, help="requests of a tenant in priorities and streaming")
     parser.add_argument("--rows", type=int, default=100_000, help="vectors of vector_stores, chunks of reindex")
     parser.add_argument("--splits", type=int, default=200, help="unchanged windows of drift_power, for each corpus")
     parser.add_argument("--switches", type=int, default=20, help="promotions and rollbacks of promotion")

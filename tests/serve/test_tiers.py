@@ -13,24 +13,21 @@ import psutil
 import pytest
 
 from include.quarry.operations.processes import processes_of
+from tests.benchmarks.answering import documents, question
 from tests.serve.conftest import Api, poll
 
 pytestmark = [pytest.mark.serve, pytest.mark.chaos]
 _BOUND_S = 90.0
-_TEXT = """# The observatory of Grey Fell
-
-The observatory of Grey Fell was opened in 1904 by the astronomer Edith Marl.
-Its telescope has a mirror of ninety centimetres and weighs four tonnes.
-The dome of the observatory was rebuilt in 1951 after a storm had torn it off.
-"""
-_QUESTION = "In which year was the observatory of Grey Fell opened?"
-_TRUE = ("1904", "1951", "four tonnes", "ninety")
+_QUESTION = question(0)
+_TRUE = "1800"
 
 
 @pytest.fixture(scope="module")
 def ready(api: Api) -> Api:
-    api.put("observatory.md", _TEXT, content_type="text/markdown", title="Grey Fell")
-    poll(lambda: "observatory.md" in api.found(_QUESTION), "the document to be found", _BOUND_S)
+    texts = dict(list(documents().items())[:4])
+    for doc_id, text in texts.items():
+        api.put(doc_id, text, content_type="text/markdown", title=doc_id)
+    poll(lambda: texts.keys() <= api.found(_QUESTION), "the documents to be found", _BOUND_S)
     poll(lambda: ask(api)["tier"] == "fast", "the fast tier", _BOUND_S)
     return api
 
@@ -39,7 +36,7 @@ def ask(api: Api, **more: object) -> dict[str, object]:
     body = {"question": _QUESTION, "tier": "fast", **more}
     answered: dict[str, object] = api.http.post("/v1/answer", json=body).raise_for_status().json()
     assert answered["grounded"], answered
-    assert any(word in str(answered["answer"]) for word in _TRUE)
+    assert _TRUE in str(answered["answer"])
     return answered
 
 
@@ -100,7 +97,7 @@ def test_a_tier_killed_in_mid_flight_leaves_true_answers_and_comes_back(ready: A
         name, answered = stream.last
         assert name == "answer", stream.last
         assert answered["grounded"]
-        assert any(word in str(answered["answer"]) for word in _TRUE)
+        assert _TRUE in str(answered["answer"])
     meanwhile = ask(ready)
     print(f"meanwhile: {meanwhile['tier']}, {meanwhile['tier_reason']}, {meanwhile['timings_ms']}")
     print(f"back after {poll(lambda: ask(ready)['tier'] == 'fast', 'the fast tier', _BOUND_S):.1f} s")
