@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from include.quarry.errors import QuarryError
 from include.quarry.gateway.asking import Asked, Asking
 from include.quarry.gateway.door import Door
+from include.quarry.gateway.heartbeat import beating
 from include.quarry.gateway.leaving import while_there
 from include.quarry.gateway.schema import Answered, Ask
 from include.quarry.gateway.visit import Visit
@@ -37,13 +38,13 @@ def answer_routes(asking: Asking, door: Door) -> APIRouter:
     async def post_answer(body: Ask, visit: Annotated[Visit, admitted], request: Request) -> object:
         if body.stream:
             events = _server_sent(await asking.ask(body, visit))
-            return StreamingResponse(events, media_type="text/event-stream")
+            return StreamingResponse(beating(events), media_type="text/event-stream")
         return await while_there(request, asking.whole(body, visit))
 
     return router
 
 
-async def _server_sent(asked: Asked) -> AsyncIterator[str]:
+async def _server_sent(asked: Asked) -> AsyncGenerator[str]:
     """`sentence` events as they are verified, then `answer`; a failure after the headers is a `problem` event."""
     try:
         async with aclosing(asked) as events:

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from include.quarry.gateway.answer_routes import STREAMED
 from include.quarry.gateway.asking import Asked, Asking
 from include.quarry.gateway.conversation import read_question
 from include.quarry.gateway.door import Door
+from include.quarry.gateway.heartbeat import beating
 from include.quarry.gateway.leaving import while_there
 from include.quarry.gateway.openai_errors import error_member
 from include.quarry.gateway.openai_schema import AssistantMessage, Chat, ChatCompletion, Choice, TokenUsage
@@ -41,7 +42,7 @@ def chat_routes(asking: Asking, door: Door) -> APIRouter:
         question = read_question(body)
         if body.stream:
             events = _server_sent(await asking.ask(question, visit), _Completion(body.model, visit.query_id), body)
-            return StreamingResponse(events, media_type="text/event-stream")
+            return StreamingResponse(beating(events), media_type="text/event-stream")
         return _whole(await while_there(request, asking.whole(question, visit)), body.model)
 
     return router
@@ -60,7 +61,7 @@ def _whole(answered: Answered, model: str) -> ChatCompletion:
     )
 
 
-async def _server_sent(asked: Asked, completion: "_Completion", body: Chat) -> AsyncIterator[str]:
+async def _server_sent(asked: Asked, completion: "_Completion", body: Chat) -> AsyncGenerator[str]:
     """The role, the sentences with their annotations, the end, and the usage where it was asked for.
 
     A failure after the headers is an `error` event, which the clients raise.

@@ -7,7 +7,6 @@ from include.quarry.generation.kserve import KServeModel
 from include.quarry.generation.llama_cpp import LlamaCppModel
 from include.quarry.generation.model_files import find_model, is_there
 from include.quarry.generation.model_tier import ModelTier
-from include.quarry.generation.openai_compatible import OpenAICompatibleModel
 from include.quarry.generation.prompt import PromptTemplate
 from include.quarry.generation.protocol import LanguageModel, Tier
 from include.quarry.generation.queue import TierQueue
@@ -40,6 +39,8 @@ def open_tier(tier: Tier, settings: Settings, tell: Callable[[Ended], None] = la
 
 def _model(tier: Tier, settings: Settings, slots: int) -> LanguageModel:
     if tier == "deep" and settings.openai_url:
+        from include.quarry.generation.openai_compatible import OpenAICompatibleModel  # noqa: PLC0415 takes a second
+
         return OpenAICompatibleModel(
             settings.openai_url, model=settings.deep_model, key=settings.openai_key, timeout_s=_SERVER_SILENCE_S
         )

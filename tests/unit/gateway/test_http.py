@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from include.quarry.cache.directive import Caching
 from include.quarry.catalog.log import Accepted
 from include.quarry.errors import Full, NotFound, Unavailable, UnreadableContent
+from include.quarry.gateway import heartbeat
 from include.quarry.gateway.answer_routes import answer_routes
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.asking import Asking
@@ -78,6 +79,8 @@ class Platform:
 
     async def _answer(self, question: str, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent]:
         try:
+            if question == "slow":
+                await asyncio.sleep(0.1)
             yield VerifiedSentence("Some text [1].", (CITATION,))
             if question == "fail late":
                 raise Unavailable("the model is gone")
@@ -341,6 +344,19 @@ async def test_a_streamed_answer_sends_sentences_then_the_answer(client: httpx.A
     response = await client.post("/v1/answer", json={"question": "what?", "stream": True})
     assert response.headers["content-type"].startswith("text/event-stream")
     assert [line for line in response.text.splitlines() if line.startswith("event")] == [
+        "event: sentence",
+        "event: answer",
+    ]
+
+
+async def test_a_stream_shows_signs_of_life_while_nothing_is_said(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_S", 0.01)
+    response = await client.post("/v1/answer", json={"question": "slow", "stream": True})
+    events = response.text.split("\n\n")
+    assert events[0] == ": waiting"
+    assert [event.split("\n")[0] for event in events if event.startswith("event")] == [
         "event: sentence",
         "event: answer",
     ]
