@@ -128,6 +128,8 @@ def test_a_tiers_own_queue_decides_and_not_the_one_that_serve_keeps_before_it(na
 def test_every_deployment_bounds_its_queue_and_the_front_doors_say_when_to_come_back(name: str) -> None:
     document = ServeDeploySchema.model_validate(yaml.safe_load((CONFIGS / f"serve.{name}.yaml").read_text()))
     for application in document.applications:
+        if application.name == "llm":  # Ray's own; the tier before it queues
+            continue
         for deployment in application.deployments:
             assert 0 < deployment.max_ongoing_requests <= deployment.max_queued_requests
         front_door = application.deployments[0]
