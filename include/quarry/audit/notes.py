@@ -56,6 +56,7 @@ class Notes:
                 "tier": answer.tier,
                 "grounded": answer.grounded,
                 "usage": asdict(answer.usage),
+                "spent": {tier: asdict(usage) for tier, usage in answer.spent.items()},
                 "cost": answer.cost,
                 "cited": list(dict.fromkeys(citation.chunk_id for citation in answer.citations)),
             }

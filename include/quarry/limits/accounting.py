@@ -42,6 +42,14 @@ def _used(fields: Mapping[str, Any]) -> list[tuple[UsageKey, Used]]:
         return []
     found = [(of_no_tier, Used(requests=1, documents=int(fields["action"] == _UPLOAD)))]
     if (usage := fields.get("usage")) is not None:
-        amounts = {name: usage.get(name, 0) for name in ("prompt_tokens", "completion_tokens", "engine_s")}
-        found.append((of_no_tier._replace(tier=fields["tier"]), Used(answers=1, cost=fields.get("cost", 0), **amounts)))
+        answered = of_no_tier._replace(tier=fields["tier"])
+        found.append((answered, Used(answers=1, cost=fields.get("cost", 0))))
+        spent = fields.get("spent") or {
+            fields["tier"]: usage
+        }  # others may have been asked before the one that answered
+        found += [(answered._replace(tier=tier), _tokens(each)) for tier, each in spent.items()]
     return found
+
+
+def _tokens(usage: Mapping[str, Any]) -> Used:
+    return Used(**{name: usage.get(name, 0) for name in ("prompt_tokens", "completion_tokens", "engine_s")})

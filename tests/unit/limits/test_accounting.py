@@ -60,6 +60,17 @@ def test_answers_are_added_up_by_tier_with_what_they_cost(database: Database, tm
         assert tokens_on(connection, "acme", date(2026, 3, 2)) == tokens_on(connection, "umbra", DAY) == 0
 
 
+def test_tokens_are_charged_to_the_tier_that_used_them(database: Database, tmp_path: Path) -> None:
+    both = {"prompt_tokens": 150, "completion_tokens": 25, "engine_s": 2.0}
+    spent = {"deep": {"prompt_tokens": 50, "completion_tokens": 5, "engine_s": 0.5}, "fast": USAGE}
+    ship(database, tmp_path, record("POST /v1/answer", tier="fast", usage=both, spent=spent, cost=0.5))
+    assert used(database) == {
+        UsageKey("acme", DAY): Used(requests=1),
+        UsageKey("acme", DAY, "deep"): Used(prompt_tokens=50, completion_tokens=5, engine_s=0.5),
+        UsageKey("acme", DAY, "fast"): Used(answers=1, prompt_tokens=100, completion_tokens=20, engine_s=1.5, cost=0.5),
+    }
+
+
 def test_a_stream_counts_at_its_end(database: Database, tmp_path: Path) -> None:
     ship(database, tmp_path, record("POST /v1/answer", outcome="begun"), answer(outcome="done"))
     ship(database, tmp_path, record("POST /v1/answer", outcome="begun"), record("POST /v1/answer", outcome="left"))
