@@ -49,10 +49,10 @@ def registered(airflow_database, dag_bag) -> Iterator[None]:
 
 
 @pytest.fixture
-def run_detection(registered, dag_bag, settings_of_fakes) -> Callable[..., SimpleNamespace]:
+def run_detection(registered, dag_bag, settings_of_fakes, monkeypatch) -> Callable[..., SimpleNamespace]:
     dag = dag_bag.dags["detect_drift"]
     for task in dag.tasks:
-        task.retries = 0
+        monkeypatch.setattr(task, "retries", 0)  # the bag is shared with other tests
 
     def run(**conf: str) -> SimpleNamespace:
         run = dag.test(run_conf={"corpus": None} | conf)  # what a conf says stays in the Dag
