@@ -69,7 +69,7 @@ class Ingestor:
     def accept(self, feed: str, batch: Batch) -> Counter[str]:
         """Accept consecutive changes of a stream and move its offset past them, all in one transaction.
 
-        What cannot be read is set aside with its bytes, and the rest goes on. Gives how many were `changed`,
+        What cannot be read is set aside with its reason, and the rest goes on. Gives how many were `changed`,
         `unchanged` and `quarantined`. Raises `Fenced` when the stream's offset is no longer where the batch begins.
         """
         read = [self._read(change) for change in batch.changes]

@@ -136,7 +136,7 @@ class KafkaFeed:
             raise Misconfigured(
                 f"topic {self._topic!r} has dropped changes of partition {message.partition()} after those that "
                 f"the catalog has ({self._at}): its retention is shorter than this feed was away. Send all "
-                "documents again, then let the feed begin anew with `python -m include.quarry feeds reset`"
+                "documents again, then remove the topic's rows from the catalog's table feed_offsets"
             )
         raise Unavailable(f"topic {self._topic!r}: {error.str()}")
 
