@@ -8,8 +8,13 @@ removed by whoever looks last: of two writers, the one that wrote later sees bot
 A search judges its candidates by this replica's fences: rows older than the replica's own last update of the document
 do not count, even where a writer died before it could delete them.
 
-What remains open: where the server takes a document's rows in several requests (more than one request holds), another
-replica may for that moment find the document in part. One writer a version, by a lease in the catalog, would close it.
+Not every server answers as of one moment: milvus-lite looks at the rows, and a little later at what was deleted. A
+search that spans a whole replacement would find neither the old rows nor the new. So rows that a replica shows are
+deleted only when its own searches that may look for them are done.
+
+What remains open between replicas: where the server takes a document's rows in several requests (more than one request
+holds), another replica may for that moment find the document in part; and on a server that does not answer as of one
+moment, it may for that moment miss it. One writer a version, by a lease in the catalog, would close the first.
 """
 
 from collections import defaultdict
@@ -24,6 +29,7 @@ from include.quarry.errors import IncompleteIndex
 from include.quarry.records import DocumentUpdate, Float32, Scope, Scored, Vectors
 from include.quarry.stores.collection import TOMBSTONE, Candidate, Collection, Document, Held, Row
 from include.quarry.stores.fences import Fence, Fences, document_name
+from include.quarry.stores.readers import Readers
 from include.quarry.stores.snapshot import read_manifest, writing
 from include.quarry.stores.updates import (
     best,
@@ -57,6 +63,7 @@ class RemoteStore:
         self.dimensions = dimensions
         self._collection = collection
         self._fences = Fences()
+        self._readers = Readers()
         self._writer = Lock()
 
     def apply(self, updates: Sequence[DocumentUpdate]) -> None:
@@ -73,12 +80,14 @@ class RemoteStore:
         values = np.ascontiguousarray(queries.values, np.float32)
         found: list[list[Scored]] = []
         for start in range(0, len(values), _TOGETHER):
-            found += self._search(values[start : start + _TOGETHER], k, scope)
+            with self._readers.reading():
+                found += self._search(values[start : start + _TOGETHER], k, scope)
         return found
 
     def contents(self) -> Iterator[tuple[str, int]]:
-        fences, rows = self._fences, self._collection.held()
-        held = {(row.document, row.chunk_id): row.doc_version for row in _visible(rows, fences) if row.chunk_id}
+        with self._readers.reading():
+            fences, rows = self._fences, self._collection.held()
+            held = {(row.document, row.chunk_id): row.doc_version for row in _visible(rows, fences) if row.chunk_id}
         yield from ((chunk_id, doc_version) for (_, chunk_id), doc_version in held.items())
 
     def save(self, folder: Path) -> None:
@@ -121,6 +130,7 @@ class RemoteStore:
         self._fences = self._fences.moved(moves)
         stale = [row for rows in held.values() for row in rows if row.seq < moves[row.document.name].seq]
         if stale:
+            self._readers.wait_for_earlier()
             self._collection.delete(stale)
 
     def _search(self, queries: Float32, k: int, scope: Scope) -> list[list[Scored]]:

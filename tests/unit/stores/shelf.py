@@ -1,4 +1,7 @@
-"""A vector server in a dictionary, for stores that share it: each verb is one step, and a client may die at any."""
+"""A vector server in a dictionary, for stores that share it: each verb is one step, and a client may die at any.
+
+A `torn` one answers a search in two: it looks at the rows, and a step later at which of them were deleted.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
@@ -13,7 +16,8 @@ from include.quarry.stores.updates import score
 class Shelf:
     """The rows that all clients share."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, torn: bool = False) -> None:
+        self.torn = torn
         self.rows: dict[str, Row] = {}
         self.ids = count()
 
@@ -46,9 +50,14 @@ class ShelfCollection:
 
     def nearest(self, queries: Float32, limit: int, scope: Scope) -> list[list[Candidate]]:
         self._step()
-        seen = [
-            row for row in self._shelf.rows.values() if row.document.tenant == scope.tenant and row.ordinal != TOMBSTONE
-        ]
+        inside = {
+            row_id: row
+            for row_id, row in self._shelf.rows.items()
+            if row.document.tenant == scope.tenant and row.ordinal != TOMBSTONE
+        }
+        if self._shelf.torn:
+            self._step()
+        seen = [row for row_id, row in inside.items() if row_id in self._shelf.rows]
         found = []
         for query in queries:
             scores = score(np.array([row.vector for row in seen], np.float32).reshape(-1, len(query)), query)

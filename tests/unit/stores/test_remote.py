@@ -14,6 +14,7 @@ from include.quarry.errors import IncompleteIndex, Unavailable
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Passage, Scope, Vectors
 from include.quarry.stores import fences
 from include.quarry.stores.fences import Fence, Fences
+from include.quarry.stores.readers import Readers
 from include.quarry.stores.remote import RemoteStore
 from tests.unit.stores.shelf import Shelf, ShelfCollection
 from tests.unit.stores.stage import Stage
@@ -37,8 +38,23 @@ def found(store: RemoteStore, k: int = 100) -> list[str]:
     return [hit.chunk_id for hit in store.search(QUERY, k, Scope("t"))[0]]
 
 
+class StagedReaders(Readers):
+    """A writer that waits lets the others act; on a stage nobody may stand still."""
+
+    def __init__(self, pause: Callable[[], None]) -> None:
+        super().__init__()
+        self._pause = pause
+
+    def wait_for_earlier(self) -> None:
+        last = self._turn
+        while min(self._reading, default=last + 1) <= last:
+            self._pause()
+
+
 def over(shelf: Shelf, step: Callable[[], None] = lambda: None) -> RemoteStore:
-    return RemoteStore(ShelfCollection(shelf, step), "s", D)
+    store = RemoteStore(ShelfCollection(shelf, step), "s", D)
+    store._readers = StagedReaders(step)
+    return store
 
 
 def state_after(log: Sequence[DocumentUpdate]) -> list[str]:
@@ -112,6 +128,18 @@ def test_a_search_sees_each_document_whole_and_never_older_than_what_its_replica
             "other": partial(follow, other, log, speeds[1]),
             "reader": partial(read, ours, log, applied),
         }
+    )
+    check_settled(shelf, log)
+
+
+@settings(max_examples=300, deadline=None)
+@given(log=logs, speed=strides, seed=seeds)
+def test_a_search_misses_no_document_also_where_the_server_does_not_answer_as_of_one_moment(log, speed, seed) -> None:
+    """A search that spans the whole replacement of a document would find neither its old rows nor its new ones."""
+    shelf, stage, applied = Shelf(torn=True), Stage(seed), dict[str, int]()
+    ours = over(shelf, stage.pause)
+    stage.play(
+        {"ours": partial(follow, ours, log, speed, applied), "reader": partial(read, ours, log, applied)},
     )
     check_settled(shelf, log)
 
