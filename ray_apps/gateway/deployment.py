@@ -116,12 +116,20 @@ class GatewayDeployment:
         return accepted
 
     async def retrieve(
-        self, corpus: str, query: str, top_k: int, scope: Scope, visit: Visit, *, index_version: str | None = None
+        self,
+        corpus: str,
+        query: str,
+        top_k: int,
+        scope: Scope,
+        visit: Visit,
+        *,
+        index_version: str | None = None,
+        min_seq: int = 0,
     ) -> Retrieval:
         """Hits of one index version."""
         with unwrapped():
             found: Retrieval = await self._retrieval.retrieve.remote(
-                corpus, query, top_k, scope, visit, index_version=index_version
+                corpus, query, top_k, scope, visit, index_version=index_version, min_seq=min_seq
             )
         return found
 

@@ -29,6 +29,7 @@ from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import Scope
 from include.quarry.retrieval.protocol import Shard
 from include.quarry.retrieval.retriever import QueryEncoder, Retrieval
+from include.quarry.routing.fresh_reads import FreshReads
 from include.quarry.routing.opening import OpenVersion, opens_elsewhere, opens_here
 from include.quarry.routing.resident import Resident, ResidentIndexes
 from include.quarry.routing.shadow import Comparisons
@@ -64,6 +65,7 @@ class RetrievalDeployment:
             always=ALWAYS,
             open_version=self._opens(database, lake, shard_groups),
         )
+        self._fresh = FreshReads(database, self._indexes)
         self._metrics = LagMetrics(database, self._indexes)
         self._limits = LimitMetrics(self._door.limiter)
         self._writer = threading.Thread(target=self._comparisons.keep_writing, name="observations", daemon=True)
@@ -71,19 +73,36 @@ class RetrievalDeployment:
         self._writer.start()
 
     async def retrieve(
-        self, corpus: str, query: str, top_k: int, scope: Scope, visit: Visit, *, index_version: str | None = None
+        self,
+        corpus: str,
+        query: str,
+        top_k: int,
+        scope: Scope,
+        visit: Visit,
+        *,
+        index_version: str | None = None,
+        min_seq: int = 0,
     ) -> Retrieval:
         """Hits of one index version: the one the route chooses, or the one named. Raises `NotFound` without it.
 
+        What is kept of earlier queries was found in what the index holds now, so it is as fresh as `min_seq` too.
         Nothing is computed once the visit's deadline has passed: then raises `DeadlinePassed`.
         """
-        async with visit.deadline.holds():
+
+        async def ask() -> Retrieval:
             resident, left_s = await self._resident(corpus), visit.deadline.remaining_s()
             if self._cached is None:
                 return await self._comparisons.retrieve(resident, query, top_k, scope, index_version, within_s=left_s)
             return await self._cached.retrieve(
                 resident, query, top_k, scope, index_version, caching=visit.caching, within_s=left_s
             )
+
+        async with visit.deadline.holds():
+            if not min_seq:
+                return await ask()
+            resident = await self._resident(corpus)
+            version = index_version or resident.choose(scope.tenant, query)
+            return await self._fresh.read(ask, resident, version, min_seq, visit.deadline.remaining_s)
 
     async def watermark(self, corpus: str) -> int:
         """How far this replica has applied the log of the corpus."""

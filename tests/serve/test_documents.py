@@ -37,6 +37,28 @@ def test_an_update_replaces_what_was_found_before(api: Api, word: str) -> None:
     poll(lambda: texts() == {f"The {word} valve is made of nickel."}, "only the second text to be found", _BOUND_S)
 
 
+def test_who_knows_the_seq_of_a_change_reads_it_at_once_and_never_reads_what_it_deleted(api: Api, word: str) -> None:
+    question = {"question": f"What is the {word} anchor made of?"}
+    for round_ in range(5):
+        doc_id = f"anchor-{round_}"
+        seq = api.put(doc_id, f"The {word} anchor is made of bronze.").json()["seq"]
+        fresh = api.retrieve(word, min_seq=seq).raise_for_status().json()
+        assert doc_id in {hit["doc_id"] for hit in fresh["hits"]}
+        assert fresh["watermark"] >= seq
+        answered = api.http.post("/v1/answer", json={**question, "min_seq": seq}, headers=api.showing("default"))
+        assert "bronze" in answered.raise_for_status().json()["answer"]
+        gone = api.delete(doc_id).json()["seq"]
+        assert doc_id not in api.found(word, min_seq=gone)
+
+
+def test_a_seq_that_the_log_does_not_have_is_refused_at_once(api: Api, word: str) -> None:
+    seq = api.put("last", f"The {word} is new.").json()["seq"]
+    for wrong in (seq + 10**6, -1, "soon", 1.5, True):
+        refused = api.retrieve(word, min_seq=wrong)
+        assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
+        assert "PUT or DELETE" in refused.text
+
+
 def test_tenants_never_see_each_other(api: Api, word: str) -> None:
     for tenant, metal in (("acme", "cobalt"), ("umbra", "osmium")):
         api.put("secret", f"The {word} vault of {tenant} is lined with {metal}.", tenant)

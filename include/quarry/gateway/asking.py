@@ -41,7 +41,7 @@ class Asking:
             visit = replace(visit, caller=visit.caller.lowered(body.priority))
         scope = Scope(visit.caller.tenant, body.filters)
         async with visit.deadline.holds():
-            found = await self._retrieve(body.corpus, body.question, body.top_k, scope, visit)
+            found = await self._retrieve(body.corpus, body.question, body.top_k, scope, visit, min_seq=body.min_seq)
         visit.notes.found("answer", body.corpus, body.question, found)
         wish = Wish(body.tier, body.max_tokens)
         answer = until(visit.deadline, self._answer(body.question, found.hits, wish, visit))

@@ -20,9 +20,21 @@ class RetrieveFrom(Protocol):
     """Whatever retrieves."""
 
     def __call__(
-        self, corpus: str, query: str, top_k: int, scope: Scope, visit: Visit, *, index_version: str | None = None
+        self,
+        corpus: str,
+        query: str,
+        top_k: int,
+        scope: Scope,
+        visit: Visit,
+        *,
+        index_version: str | None = None,
+        min_seq: int = 0,
     ) -> Awaitable[Retrieval]:
-        """Hits of one index version, of the one named or else of the route's choice; raises `NotFound` without it."""
+        """Hits of one index version, of the one named or else of the route's choice; raises `NotFound` without it.
+
+        The version has applied the log up to `min_seq`: for that it waits, and raises `Unavailable` before the visit's
+        deadline; `InvalidInput` when the log does not go so far.
+        """
         ...
 
 
@@ -44,7 +56,15 @@ async def respond(retrieve: RetrieveFrom, body: Retrieve, visit: Visit) -> Respo
         visit.caller.require("admin")  # goes past the route, to versions that no gate has passed
     scope = Scope(visit.caller.tenant, body.filters)
     async with visit.deadline.holds():
-        found = await retrieve(body.corpus, body.query, body.top_k, scope, visit, index_version=body.index_version)
+        found = await retrieve(
+            body.corpus,
+            body.query,
+            body.top_k,
+            scope,
+            visit,
+            index_version=body.index_version,
+            min_seq=body.min_seq,
+        )
     visit.notes.found("retrieve", body.corpus, body.query, found)
     status = {"Cache-Status": f"quarry; {found.cache}"} if found.cache else None  # RFC 9211
     return Response(_encode(found, visit.query_id), media_type="application/json", headers=status)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from include.quarry.gateway.caller import Priority
+from include.quarry.gateway.min_seq import MinSeq
 from include.quarry.generation.protocol import Wanted
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
@@ -80,6 +81,7 @@ class Retrieve(Body):
     filters: Fields = Field(default_factory=dict)
     corpus: Name = "main"
     index_version: VersionId | None = Field(None, description="answer from this version instead of the route's choice")
+    min_seq: MinSeq = 0
 
 
 class FoundPassage(BaseModel):
@@ -123,6 +125,7 @@ class Ask(Body):
     stream: bool = Field(False, description="answer with server-sent events")
     filters: Fields = Field(default_factory=dict)
     corpus: Name = "main"
+    min_seq: MinSeq = 0
 
 
 class Cited(BaseModel):

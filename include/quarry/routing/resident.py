@@ -22,6 +22,7 @@ from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.errors import NotFound
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.retriever import QueryEncoder, Retriever
+from include.quarry.routing.arrivals import Arrivals
 from include.quarry.routing.choice import choose_version
 from include.quarry.routing.loading import PASSING, Loaded, Loader
 from include.quarry.routing.opening import OpenVersion, opens_here
@@ -79,6 +80,8 @@ class ResidentIndexes:
         self._interval_s = interval_s
         self._always = always
         self._loader = Loader(scratch, encoder_of, open_version or opens_here(database, lake))
+        self.arrivals = Arrivals()
+        """Told after every step along the log."""
         self._residents: dict[str, Resident] = {}
         self._seen: dict[str, tuple[int, float]] = {}  # a route's revision, and when it is due for another look
         self._used_at: dict[str, float] = {}
@@ -191,6 +194,7 @@ class ResidentIndexes:
                     self._refresh(corpus)
                 except PASSING:
                     logger.exception("corpus %s could not follow the log; trying again", corpus)
+                self.arrivals.tell()
             self._loader.let_go(time.monotonic() - _GRACE_S)
 
     def _refresh(self, corpus: str) -> None:

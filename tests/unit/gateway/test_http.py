@@ -46,6 +46,7 @@ class Platform:
         self.fails: Exception | None = None
         self.missing: tuple[int, ...] = ()
         self.caching: list[Caching] = []
+        self.min_seqs: list[int] = []
         self.ended: list[str] = []
         self.wishes: list[tuple[Wish, str]] = []
 
@@ -62,12 +63,21 @@ class Platform:
         return Accepted(9, 2, changed=True) if self.documents.pop(key, None) else None
 
     async def retrieve(
-        self, corpus: str, query: str, top_k: int, scope: Scope, visit: Visit, *, index_version: str | None = None
+        self,
+        corpus: str,
+        query: str,
+        top_k: int,
+        scope: Scope,
+        visit: Visit,
+        *,
+        index_version: str | None = None,
+        min_seq: int = 0,
     ) -> Retrieval:
         if self.fails:
             raise self.fails
         self.asked.append((corpus, query, top_k, scope))
         self.caching.append(visit.caching)
+        self.min_seqs.append(min_seq)
         cache = "hit" if visit.caching == "use" else ""
         return Retrieval([Hit(CHUNK, 0.5, {"dense": 1})], "v1", 7, {"total": 1.0}, self.missing, cache)
 
@@ -394,3 +404,18 @@ async def test_no_bytes_whatever_cause_a_server_error(body: bytes, path: str) ->
     async with client_of(Platform()) as client:
         response = await client.post(path, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code < 500
+
+
+@pytest.mark.parametrize(("path", "asked"), [("/v1/retrieve", "query"), ("/v1/answer", "question")])
+async def test_who_knows_a_change_names_it_and_garbage_is_refused_with_a_remedy(
+    platform: Platform, client: httpx.AsyncClient, path: str, asked: str
+) -> None:
+    assert (await client.post(path, json={asked: "x", "min_seq": 7})).is_success
+    assert (await client.post(path, json={asked: "x"})).is_success
+    assert platform.min_seqs == [7, 0]
+    for wrong in (-1, 1.5, "7", True, None, [7]):
+        refused = await client.post(path, json={asked: "x", "min_seq": wrong})
+        assert refused.status_code == 422
+        assert "send the seq that PUT or DELETE returned" in refused.json()["detail"]
+    schema = (await client.get("/openapi.json")).json()["components"]["schemas"]
+    assert schema["Retrieve" if asked == "query" else "Ask"]["properties"]["min_seq"]["minimum"] == 0

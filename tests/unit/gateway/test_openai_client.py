@@ -44,7 +44,15 @@ class Platform:
         self.ended = 0
 
     async def retrieve(
-        self, corpus: str, query: str, top_k: int, scope: Scope, visit: Visit, *, index_version: str | None = None
+        self,
+        corpus: str,
+        query: str,
+        top_k: int,
+        scope: Scope,
+        visit: Visit,
+        *,
+        index_version: str | None = None,
+        min_seq: int = 0,
     ) -> Retrieval:
         if self.fails:
             raise self.fails

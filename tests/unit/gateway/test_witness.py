@@ -60,7 +60,15 @@ class Platform:
         return Accepted(42, 4, changed=True) if key.tenant == "red" else None
 
     async def retrieve(
-        self, corpus: str, query: str, top_k: int, scope: Scope, visit: Visit, *, index_version: str | None = None
+        self,
+        corpus: str,
+        query: str,
+        top_k: int,
+        scope: Scope,
+        visit: Visit,
+        *,
+        index_version: str | None = None,
+        min_seq: int = 0,
     ) -> Retrieval:
         if self.fails:
             raise self.fails
