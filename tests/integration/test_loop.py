@@ -28,6 +28,7 @@ from include.quarry.lake.vectors import VectorLake
 from include.quarry.operations.airflow_api import AirflowApi, DagRun, read_password
 from include.quarry.records import DocumentUpdate, Float32, Vectors
 from include.quarry.retrieval.index import Index
+from include.quarry.routing.building import being_built, home_of
 from include.quarry.settings import Settings
 from include.quarry.specs import IndexSpec
 from tests.integration.conftest import Platform
@@ -203,7 +204,7 @@ def _damage(snapshot: Path) -> None:
 def _poison(loop: Loop, run: DagRun, spec: IndexSpec) -> str:
     """Put garbage in the place of the version that the run builds: all chunks are there, under wrong names.
 
-    The garbage is ready before the version is, so that it takes its place at once.
+    The version is not built before the garbage is ready, so that it takes its place before anybody has loaded it.
     """
     version_id = f"main-{sha256(run.run_id.encode()).hexdigest()[:12]}"
     lake = VectorLake(loop.database, loop.settings.lake_uri)
@@ -213,8 +214,9 @@ def _poison(loop: Loop, run: DagRun, spec: IndexSpec) -> str:
     updates = [update for update in stretch.updates if update.chunks]
     hashes = [chunk.text_hash for update in updates for chunk in update.chunks]
     vectors = lake.fetch(follow.fingerprint, hashes[1:] + hashes[:1]).values
-    folder = loop.settings.home.absolute() / "indexes" / version_id / "poisoned"
-    with TemporaryDirectory() as scratch:
+    home = home_of(version_id, loop.settings)
+    folder = home / "poisoned"
+    with being_built(home), TemporaryDirectory() as scratch:
         index = Index.create(spec, version_id, Path(scratch))
         index.apply(_exchanged(updates, vectors, follow.fingerprint), stretch.watermark)
         index.save(folder)

@@ -4,7 +4,8 @@ The gateway is the deployment itself over a real catalog, with every route that 
 handles are stood in for. Nothing may end in an error of ours, or in an answer that the description does not know.
 """
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,9 +28,9 @@ from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.uploads import Uploads
 from include.quarry.gateway.caller import SCOPES
 from include.quarry.gateway.composition import bearer, make_token
-from include.quarry.generation.answering import Answerer
-from include.quarry.generation.answers import AnswerEvent
-from include.quarry.generation.prompt import PromptTemplate
+from include.quarry.generation.answers import TierEvent
+from include.quarry.generation.evidence import read_evidence
+from include.quarry.generation.extractive_tier import ExtractiveTier
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.settings import Settings
@@ -81,17 +82,32 @@ class Indexing(Uploads):
     async def check_health(self) -> None: ...
 
 
-class Generating:
-    """Answers with the passages' own sentences, as a platform without models does."""
+class Tier:
+    """Answers with the passages' own sentences, over as much of a Serve handle as a stream needs."""
 
-    def __init__(self) -> None:
-        self._answerer = Answerer({}, PromptTemplate.load())
+    def options(self, **_: object) -> "Tier":
+        return self
 
-    async def answer(self, question: str, hits: list[Hit], *_: object) -> AsyncIterator[AnswerEvent]:
-        async for event in self._answerer.answer(question, hits, "fast"):
-            yield event
+    @property
+    def answer(self) -> SimpleNamespace:
+        return SimpleNamespace(remote=lambda *asked: Events(asked))
 
-    async def check_health(self) -> None: ...
+    @property
+    def check_health(self) -> SimpleNamespace:
+        return SimpleNamespace(remote=lambda: asyncio.sleep(0))
+
+
+class Events:
+    """What Serve gives for a stream: to be read on, and to be cancelled."""
+
+    def __init__(self, asked: tuple[Any, ...]) -> None:
+        question, hits, wish, visit = asked
+        self._events = ExtractiveTier().answer(question, read_evidence(hits), wish, visit)
+
+    async def __anext__(self) -> TierEvent:
+        return await anext(self._events)
+
+    def cancel(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +120,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deployment.serve, "get_deployment_handle", lambda *_, **__: Handle(Retrieving()))
         gateway = object.__new__(deployment.GatewayDeployment.func_or_class.__bases__[0])
-        gateway.__init__(options, Handle(indexing), Handle(Generating()))
+        gateway.__init__(options, Handle(indexing), Tier(), Tier())
     load_all_checks()
     schema = schemathesis.openapi.from_asgi("/openapi.json", gateway.__serve_build_asgi_app__())
     schema.shown = bearer(make_token(options, "red", *SCOPES))
