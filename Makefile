@@ -58,8 +58,18 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+TOGETHER := tests/architecture tests/contracts tests/dags tests/unit
+ONE_BY_ONE := tests/chaos tests/serve tests/integration
+
 test: lint  ## everything: lint, then every test; TESTS=path for some
+ifdef TESTS
 	$(BIN)/pytest $(TESTS)
+else
+	@status=0; \
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(TOGETHER) || status=1; \
+	$(BIN)/pytest $(ONE_BY_ONE) || status=1; \
+	exit $$status
+endif
 
 gate: setup  ## ask a small judged suite in one process: a change that hurts ranking fails here
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \

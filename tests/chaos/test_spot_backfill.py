@@ -20,6 +20,8 @@ from tests.chaos.ray_cluster import RayCluster
 pytestmark = pytest.mark.chaos
 _DOCUMENTS = 28  # about 1,000 texts
 _UNIT_SIZE = 8
+_PATIENCE_S = 240.0
+"""Ray takes 20 s to give up a node that hangs, and a busy machine much longer to start a worker elsewhere."""
 _CALL_S = 0.7
 _KILLS = ("worker", "node", "notice", "worker", "node")
 _PRICES = {"QUARRY_NODE_PRICE_PER_HOUR": '{"spot": 3600, "on-demand": 7200}'}  # a node-second is a unit of cost
@@ -145,7 +147,7 @@ def _await(backfill: Backfill, driver: subprocess.Popen[bytes], true: Callable[[
         assert driver.poll() is None, f"the driver ended before {what}: {backfill.log()}"
         return true()
 
-    wait_until(true_or_dead, what)
+    wait_until(true_or_dead, what, _PATIENCE_S)
 
 
 def _report(backfill: Backfill) -> dict[str, object]:
