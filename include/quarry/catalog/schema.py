@@ -163,6 +163,31 @@ observations = sa.Table(
     sqlite_autoincrement=True,
 )
 
+generation_releases = sa.Table(
+    "generation_releases",
+    metadata,
+    sa.Column("release_id", sa.String, primary_key=True),
+    sa.Column("tier", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False, comment="as the tier's setting would name it"),
+    sa.Column("prompt_version", sa.String, nullable=False, comment="beginning of the template's SHA-256"),
+    sa.Column("template", sa.Text, nullable=False, comment="the prompt, as a file of include/prompts holds it"),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("passed_against", sa.String, nullable=True, comment="live release that the gate held it against"),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, comment="why it failed or was taken back"),
+)
+
+generation_routes = sa.Table(
+    "generation_routes",
+    metadata,
+    sa.Column("tier", sa.String, primary_key=True),
+    sa.Column("live_release", sa.String, nullable=False, comment="`default` is what the settings say"),
+    sa.Column("previous_release", sa.String, nullable=True, comment="what a rollback makes live again"),
+    sa.Column("canary_release", sa.String, nullable=True),
+    sa.Column("canary_share", sa.Float, nullable=False, comment="share of requests that the canary answers, 0 to 1"),
+    sa.Column("revision", sa.Integer, nullable=False),
+)
+
 vectors = sa.Table(
     "vectors",
     metadata,
@@ -239,6 +264,7 @@ queries = sa.Table(
     sa.Column("tier", sa.String, nullable=True),
     sa.Column("usage", sa.JSON, nullable=True),
     sa.Column("cost", sa.Float, nullable=True),
+    sa.Column("release", sa.JSON, nullable=True, comment="release_id, model and prompt_version that answered"),
     sa.Index("queries_by_corpus", "corpus", "asked_at"),
     sa.Index("queries_by_time", "asked_at"),
 )

@@ -13,7 +13,10 @@ from include.quarry.audit.entry import Entry
 from include.quarry.catalog.database import insert_missing
 from include.quarry.catalog.schema import queries, ratings
 
-_OF_THE_RECORD = ("query_id", "corpus", "tenant", "subject", "index_version", "tier", "grounded", "usage", "cost")
+_OF_THE_RECORD = (
+    *("query_id", "corpus", "tenant", "subject", "index_version"),
+    *("tier", "grounded", "usage", "cost", "release"),
+)
 _RATED_TIMES = 4
 _NEEDED = {"kind", "query", "hits"}
 

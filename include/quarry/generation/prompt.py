@@ -8,6 +8,7 @@ relevant ones where not all fit, and nothing in them can pass for a turn of the 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from string import Template
 
@@ -22,6 +23,8 @@ ANSWER_PROMPT = Path(__file__).parents[2] / "prompts" / "answer.md"
 _CHAT_TOKENS = re.compile(r"<\|[^|<>]{0,40}\|?>|</?s>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>", re.IGNORECASE)
 _PIECE = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_|\n")
 _CHAT_OVERHEAD_TOKENS = 24
+_PLACES = {"passages", "question"}
+_VERSION_DIGITS = 12
 
 CountTokens = Callable[[str], int]
 
@@ -51,14 +54,33 @@ class PromptTemplate:
     def load(cls, path: Path = ANSWER_PROMPT) -> "PromptTemplate":
         """Read a template file. Raises `Misconfigured` when it lacks a part."""
         try:
-            system, user = path.read_text(encoding="utf-8").split("\n---\n", 1)
-        except (OSError, ValueError) as error:
-            raise Misconfigured(
-                f"prompt {path}: {error}; it needs a system part, a line '---', and a user part"
-            ) from error
-        if missing := [name for name in ("$passages", "$question") if name not in user]:
-            raise Misconfigured(f"prompt {path} lacks {missing} below the line '---'; add them")
-        return cls(system.strip(), Template(user.strip()))
+            return cls.parse(path.read_text(encoding="utf-8"))
+        except (OSError, InvalidInput) as error:
+            raise Misconfigured(f"prompt {path}: {error}") from error
+
+    @classmethod
+    def parse(cls, text: str) -> "PromptTemplate":
+        """Read a template. Raises `InvalidInput` when it lacks a part, or asks for more than there is."""
+        system, line, rest = text.replace("\r\n", "\n").partition("\n---\n")
+        if not line:
+            raise InvalidInput("a prompt needs a system part, a line '---', and a user part")
+        user = Template(rest.strip())
+        if not user.is_valid() or {*user.get_identifiers()} != _PLACES:
+            raise InvalidInput(
+                f"below the line '---' a prompt has {' and '.join(sorted(f'${name}' for name in _PLACES))}, and no other "
+                f"$name; this one has {user.get_identifiers()}; a plain $ is written $$"
+            )
+        return cls(system.strip(), user)
+
+    @property
+    def text(self) -> str:
+        """What `parse` reads."""
+        return f"{self.system}\n---\n{self.user.template}\n"
+
+    @property
+    def version(self) -> str:
+        """A name for this very wording: the beginning of its SHA-256."""
+        return sha256(self.text.encode()).hexdigest()[:_VERSION_DIGITS]
 
     def build(
         self,

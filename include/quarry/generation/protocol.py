@@ -6,6 +6,9 @@ from typing import Literal, Protocol
 
 Tier = Literal["fast", "deep"]
 Wanted = Literal["auto", "fast", "deep"]
+TIERS: tuple[Tier, ...] = ("fast", "deep")
+DEFAULT_RELEASE = "default"
+"""What the settings and the prompt file say; it answers where no other release was promoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,15 @@ class Wish:
 
     tier: Wanted = "auto"
     max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The release of a tier that a sentence is from: its id, its model, and the version of its prompt."""
+
+    release_id: str
+    model: str
+    prompt_version: str
 
 
 @dataclass(frozen=True, slots=True)
