@@ -40,6 +40,7 @@ from include.quarry.limits.plans import read_plans
 from include.quarry.limits.report import UsageReport
 from include.quarry.operations.installation import REPOSITORY
 from include.quarry.records import DocumentKey, RawDocument, Scope
+from include.quarry.releases.watch import ReleaseWatch
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.routing.live_embedding import Embedded, live_embedding
 from include.quarry.routing.status import corpus_status
@@ -70,9 +71,11 @@ class GatewayDeployment:
         self._door = open_door(settings, open_ledger(settings, "gateway"))
         self._limits = LimitMetrics(self._door.limiter)
         self._fast = fast
+        self._watch = ReleaseWatch(self._database, lambda tier: absence_of(tier, settings))
+        self._watch.start()
         tiers: dict[Tier, AnswerTier] = {
-            "fast": RemoteTier(fast, lambda: absence_of("fast", settings)),
-            "deep": RemoteTier(deep, lambda: absence_of("deep", settings)),
+            "fast": RemoteTier(fast, lambda: self._watch.absence_of("fast")),
+            "deep": RemoteTier(deep, lambda: self._watch.absence_of("deep")),
         }
         prices = read_prices(REPOSITORY / settings.prices)
         self._answerer = Answerer(tiers, prices=prices, at_once=settings.answers_at_once)
@@ -164,8 +167,8 @@ class GatewayDeployment:
 
     async def check_health(self) -> None:
         """Asked by Serve; a replica whose records are not shipped is replaced."""
-        if not self._door.is_alive():
-            raise RuntimeError("the audit's thread has ended")
+        if not (self._door.is_alive() and self._watch.is_alive()):
+            raise RuntimeError("a background thread has ended")
 
     async def ready(self) -> None:
         """Raise `Unavailable` unless the parts behind this one answer; all can do without the deep tier."""

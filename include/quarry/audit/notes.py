@@ -54,6 +54,7 @@ class Notes:
             answer = self._answer
             facts |= {
                 "tier": answer.tier,
+                "release": asdict(answer.origin) if answer.origin else None,
                 "grounded": answer.grounded,
                 "usage": asdict(answer.usage),
                 "spent": {tier: asdict(usage) for tier, usage in answer.spent.items()},

@@ -45,7 +45,7 @@ class Release:
 
 
 def create_release(
-    connection: sa.Connection, release_id: str, tier: Tier, model: str, prompt_version: str, template: str
+    connection: sa.Connection, release_id: str, *, tier: Tier, model: str, prompt_version: str, template: str
 ) -> Release:
     """Register a release; asking again for the same one returns it.
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from include.quarry.errors import QuarryError
 from include.quarry.gateway.deadline import until
 from include.quarry.gateway.retrieval_routes import RetrieveFrom
-from include.quarry.gateway.schema import Answered, Ask, Cited, FoundPassage, Said
+from include.quarry.gateway.schema import Answered, Ask, Cited, FoundPassage, Said, WrittenBy
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.ahead import read_ahead
 from include.quarry.generation.answers import Answer, AnswerEvent, Citation, VerifiedSentence
@@ -83,6 +83,7 @@ def _answered(answer: Answer, found: Retrieval, visit: Visit, started: float) ->
         grounded=answer.grounded,
         tier=answer.tier,
         tier_reason=answer.tier_reason,
+        release=WrittenBy(**asdict(answer.origin)) if answer.origin else None,
         usage=asdict(answer.usage),
         cost=answer.cost,
         passages=[FoundPassage(**passage_of(hit)) for hit in answer.passages],

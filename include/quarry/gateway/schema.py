@@ -148,6 +148,14 @@ class Said(BaseModel):
     citations: list[Cited]
 
 
+class WrittenBy(BaseModel):
+    """A release of a tier: what it is called, its model, and the version of its prompt."""
+
+    release_id: str = Field(description="`default` for what the settings say")
+    model: str
+    prompt_version: str = Field(description="beginning of the SHA-256 of its wording")
+
+
 class Answered(BaseModel):
     """An answer whose every sentence is supported by what it cites, or one that says that there is none."""
 
@@ -156,6 +164,7 @@ class Answered(BaseModel):
     grounded: bool
     tier: str = Field(description="the tier that answered: deep, fast, extractive or none")
     tier_reason: str = Field(description="why this one, and no other")
+    release: WrittenBy | None = Field(description="whose words these are; null where no model spoke")
     usage: dict[str, int | float] = Field(description="tokens of all models asked, seconds of their engines")
     cost: float = Field(description="price of the usage, by the installation's table")
     passages: list[FoundPassage] = Field(description="what was found, where nobody had time to answer from it")

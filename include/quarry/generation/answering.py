@@ -27,7 +27,7 @@ from include.quarry.generation.answers import (
 from include.quarry.generation.evidence import EVIDENCE_HITS, Evidence, read_evidence
 from include.quarry.generation.extractive_tier import ExtractiveTier
 from include.quarry.generation.prices import Prices, cost_of
-from include.quarry.generation.protocol import Tier, Usage, Wish
+from include.quarry.generation.protocol import Origin, Tier, Usage, Wish
 from include.quarry.generation.queue import Standing
 from include.quarry.generation.relevance import COVERAGE, Rarity, judge_relevance
 from include.quarry.generation.tier_choice import Policy, Situation, choose_tier
@@ -79,6 +79,7 @@ class _Case:
     spent: dict[Tier, Usage] = field(default_factory=dict)
     rung: Rung = "extractive"
     how: str = ""
+    origin: Origin | None = None
 
     def note(self, reason: str) -> None:
         """Say why it went on, once."""
@@ -171,7 +172,7 @@ class Answerer:
 
     async def _ask(self, rung: Rung, case: _Case) -> AsyncGenerator[VerifiedSentence]:
         """The tier's sentences; how it ended, and what it used, is noted in the case."""
-        case.rung, case.how = rung, "absent"
+        case.rung, case.how, case.origin = rung, "absent", None
         tier = self._tiers.get(rung)
         absence = tier.absence if tier else _NOT_THERE
         if tier is None or absence:
@@ -183,6 +184,8 @@ class Answerer:
                 match event:
                     case VerifiedSentence():
                         yield case.draft.take(event)
+                    case Origin():
+                        case.origin = event
                     case Standing():
                         self._standings[rung] = (event, time.monotonic())
                     case Ended():
@@ -220,4 +223,5 @@ class Answerer:
             cost_of(case.spent, self._prices),
             case.spent,
             tuple(hits) if overrun else (),
+            case.origin if grounded or case.how == "refused" else None,
         )

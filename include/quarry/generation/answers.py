@@ -7,7 +7,7 @@ from typing import Literal
 
 from include.quarry.generation.evidence import Evidence
 from include.quarry.generation.grounding import Support
-from include.quarry.generation.protocol import Tier, Usage
+from include.quarry.generation.protocol import Origin, Tier, Usage
 from include.quarry.generation.queue import Standing
 from include.quarry.generation.wording import read_words
 from include.quarry.records import Hit
@@ -44,7 +44,7 @@ class Answer:
     Otherwise the text is `DONT_KNOW`, or `ONLY_PASSAGES` when nobody had time to write one; `passages` are there then.
     `tier_reason` says why this tier answered and no other. `timings_ms` counts from the start: `relevance`, `queue` and
     `first_sentence` where there are such, `total`. `usage` adds up `spent`, what each tier used that was asked; `cost`
-    is its price.
+    is its price. `origin` is the release whose sentences these are, or that found no answer; None where no model spoke.
     """
 
     text: str
@@ -57,6 +57,7 @@ class Answer:
     cost: float = 0.0
     spent: Mapping[Tier, Usage] = field(default_factory=dict)
     passages: tuple[Hit, ...] = ()
+    origin: Origin | None = None
 
 
 AnswerEvent = VerifiedSentence | Answer
@@ -76,8 +77,8 @@ class Ended:
     waited_s: float = 0.0
 
 
-TierEvent = Standing | VerifiedSentence | Ended
-"""What a tier tells while it answers: how busy it is at first and again every while, sentences, and at last the end."""
+TierEvent = Standing | Origin | VerifiedSentence | Ended
+"""What a tier tells while it answers: how busy it is at first and again every while, who writes, sentences, the end."""
 
 
 class Draft:

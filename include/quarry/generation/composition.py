@@ -1,14 +1,16 @@
 """A tier as the settings say it: its model, its engine's parallelism, and whether it is there at all."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
+from include.quarry.catalog.releases import Release
 from include.quarry.generation.answers import Ended
 from include.quarry.generation.kserve import KServeModel
 from include.quarry.generation.llama_cpp import LlamaCppModel
 from include.quarry.generation.model_files import find_model, is_there
-from include.quarry.generation.model_tier import ModelTier
+from include.quarry.generation.model_tier import ModelTier, Writers
 from include.quarry.generation.prompt import PromptTemplate
-from include.quarry.generation.protocol import LanguageModel, Tier
+from include.quarry.generation.protocol import DEFAULT_RELEASE, LanguageModel, Tier
 from include.quarry.generation.queue import TierQueue
 from include.quarry.generation.writing import LIMITS, Writer
 from include.quarry.settings import Settings
@@ -28,31 +30,53 @@ def absence_of(tier: Tier, settings: Settings) -> str:
     return "" if is_there(settings.deep_model, settings.models) else "is not installed: `make deep-model` fetches it"
 
 
-def open_tier(tier: Tier, settings: Settings, tell: Callable[[Ended], None] = lambda _: None) -> ModelTier:
-    """The tier with its model loaded. Raises `Misconfigured`, and `Unavailable` for a model that was not fetched."""
-    slots = settings.deep_slots if tier == "deep" else settings.fast_slots
-    limits = LIMITS[tier]
-    writer = Writer(_model(tier, settings, slots), PromptTemplate.load(), limits)
-    queue = TierQueue(slots=slots, places=settings.tier_places, turn_s=limits.turn_s)
-    return ModelTier(tier, writer, queue, tell=tell)
+def default_release(tier: Tier, settings: Settings) -> Release:
+    """What answers where no release was promoted: the settings' model with the prompt file. Raises `Misconfigured`."""
+    prompt, model = PromptTemplate.load(), settings.deep_model if tier == "deep" else settings.fast_model
+    return Release(DEFAULT_RELEASE, tier, model, prompt.version, prompt.text, "live", None, datetime.now(UTC), "")
 
 
-def _model(tier: Tier, settings: Settings, slots: int) -> LanguageModel:
+def open_tier(
+    tier: Tier, settings: Settings, writers: Writers | None = None, tell: Callable[[Ended], None] = lambda _: None
+) -> ModelTier:
+    """The tier over its writers; without any, with the settings' model loaded.
+
+    Raises `Misconfigured`, and `Unavailable` for a model that was not fetched.
+    """
+    writers = writers or open_release(default_release(tier, settings), settings)
+    queue = TierQueue(slots=_slots(tier, settings), places=settings.tier_places, turn_s=LIMITS[tier].turn_s)
+    return ModelTier(tier, writers, queue, tell=tell)
+
+
+def open_release(release: Release, settings: Settings, model: LanguageModel | None = None) -> Writer:
+    """A release that can write, over a model that is loaded already, or else over its own.
+
+    Raises what `open_model` does, and `InvalidInput` for a template that is none.
+    """
+    prompt = PromptTemplate.parse(release.template)
+    model = model or open_model(release.tier, release.model, settings)
+    return Writer(model, prompt, LIMITS[release.tier], release_id=release.release_id)
+
+
+def open_model(tier: Tier, name: str, settings: Settings) -> LanguageModel:
+    """A model as the tier's setting would name it. Raises `Misconfigured`, and `Unavailable` if it was not fetched."""
     if tier == "deep" and settings.openai_url:
         from include.quarry.generation.openai_compatible import OpenAICompatibleModel  # noqa: PLC0415 takes a second
 
         return OpenAICompatibleModel(
-            settings.openai_url, model=settings.deep_model, key=settings.openai_key, timeout_s=_SERVER_SILENCE_S
+            settings.openai_url, model=name, key=settings.openai_key, timeout_s=_SERVER_SILENCE_S
         )
     if tier == "deep" and settings.kserve_url:
-        return KServeModel(settings.kserve_url, model=settings.deep_model, timeout_s=_SERVER_SILENCE_S)
-    name = settings.deep_model if tier == "deep" else settings.fast_model
-    path = find_model(name, settings.models)
+        return KServeModel(settings.kserve_url, model=name, timeout_s=_SERVER_SILENCE_S)
     return LlamaCppModel(
-        path,
+        find_model(name, settings.models),
         name=name,
         threads=settings.generation_threads,
         context_tokens=max(_CONTEXT_TOKENS, LIMITS[tier].prompt_tokens + LIMITS[tier].answer_tokens),
-        parallel=slots,
+        parallel=_slots(tier, settings),
         silence_s=_SILENCE_S,
     )
+
+
+def _slots(tier: Tier, settings: Settings) -> int:
+    return settings.deep_slots if tier == "deep" else settings.fast_slots

@@ -1,4 +1,4 @@
-"""One tier: a queue in front of a model. It tells what it does all the time, and always how it ended.
+"""One tier: a queue in front of its models. It tells what it does all the time, and always how it ended.
 
 What can be expected to go wrong (a full queue, an engine that fails, a deadline) is an event and no exception, since
 the caller goes on with the next tier. Whoever closes the events early frees the place or slot, and stops the engine.
@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Protocol
 
 from include.quarry.errors import DeadlinePassed, Full, InvalidInput, Misconfigured, Unavailable
 from include.quarry.gateway.visit import Visit
@@ -28,17 +29,31 @@ SPARE_S = 0.5
 _log = logging.getLogger(__name__)
 
 
-class ModelTier:
-    """Answers with one model, as many questions at once as `queue` has slots.
+class Writers(Protocol):
+    """Those who write for a tier; a single `Writer` is one."""
 
-    `tell` hears how each part in an answer ended, also of those whose caller left.
+    def choose(self, tenant: str, question: str) -> Writer:
+        """Who writes this answer, from now to its end."""
+        ...
+
+    def check(self) -> None:
+        """Raise `Unavailable` when an engine hangs."""
+        ...
+
+
+class ModelTier:
+    """Answers by its writers, as many questions at once as `queue` has slots.
+
+    Who writes is chosen when the turn has come, so that nobody gets a release that was taken back while they waited;
+    after that it stays so to the end of the answer. `tell` hears how each part in an answer ended, also of those whose
+    caller left.
     """
 
     def __init__(
-        self, name: Tier, writer: Writer, queue: TierQueue, *, tell: Callable[[Ended], None] = lambda _: None
+        self, name: Tier, writers: Writers, queue: TierQueue, *, tell: Callable[[Ended], None] = lambda _: None
     ) -> None:
         self._name = name
-        self._writer = writer
+        self._writers = writers
         self._queue = queue
         self._tell = tell
 
@@ -48,8 +63,8 @@ class ModelTier:
         return self._queue
 
     def check(self) -> None:
-        """Raise `Unavailable` when the engine hangs."""
-        self._writer.model.check()
+        """Raise `Unavailable` when an engine hangs."""
+        self._writers.check()
 
     @property
     def absence(self) -> str:
@@ -81,7 +96,9 @@ class ModelTier:
                 started = time.monotonic()
                 async with asyncio.timeout(ends_s - started):
                     await asyncio.sleep(0)  # so that nothing is begun when the time is over already
-                    async with aclosing(self._writer.write(question, draft, wish.max_tokens)) as sentences:
+                    writer = self._writers.choose(caller.tenant, question)
+                    yield writer.origin
+                    async with aclosing(writer.write(question, draft, wish.max_tokens)) as sentences:
                         async for sentence in sentences:
                             yield sentence
                 ended = Ended("refused" if draft.refused else "done")

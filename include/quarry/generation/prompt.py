@@ -67,8 +67,8 @@ class PromptTemplate:
         user = Template(rest.strip())
         if not user.is_valid() or {*user.get_identifiers()} != _PLACES:
             raise InvalidInput(
-                f"below the line '---' a prompt has {' and '.join(sorted(f'${name}' for name in _PLACES))}, and no other "
-                f"$name; this one has {user.get_identifiers()}; a plain $ is written $$"
+                f"below the line '---' a prompt has $passages and $question and no other $name; this one has "
+                f"{user.get_identifiers()}; a plain $ is written $$"
             )
         return cls(system.strip(), user)
 

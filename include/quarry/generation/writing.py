@@ -15,7 +15,7 @@ from include.quarry.generation.evidence import Evidence, Statement
 from include.quarry.generation.extractive import extract_answer, score_statement
 from include.quarry.generation.grounding import SHORT_WORDS, Similarity, Verdict, check_sentence
 from include.quarry.generation.prompt import Prompt, PromptTemplate
-from include.quarry.generation.protocol import LanguageModel, Tier, Usage
+from include.quarry.generation.protocol import DEFAULT_RELEASE, LanguageModel, Origin, Tier, Usage
 from include.quarry.generation.relevance import Rarity, question_words
 from include.quarry.generation.sentences import SentenceStream
 from include.quarry.generation.wording import read_words
@@ -49,7 +49,8 @@ LIMITS: Mapping[Tier, TierLimits] = {
 
 
 class Writer:
-    """One model with its prompt and limits. `rarity` weighs the question's words, `similarity` admits near wordings."""
+    """One model with its prompt and limits: a release. `rarity` weighs the question's words, `similarity` admits near
+    wordings."""
 
     def __init__(
         self,
@@ -57,14 +58,24 @@ class Writer:
         prompt: PromptTemplate,
         limits: TierLimits,
         *,
+        release_id: str = DEFAULT_RELEASE,
         rarity: Rarity | None = None,
         similarity: Similarity | None = None,
     ) -> None:
         self.model = model
+        self.origin = Origin(release_id, model.name, prompt.version)
         self._prompt = prompt
         self._limits = limits
         self._rarity = rarity
         self._similarity = similarity
+
+    def choose(self, _tenant: str, _question: str) -> "Writer":
+        """See `model_tier.Writers`: this one writes all."""
+        return self
+
+    def check(self) -> None:
+        """Raise `Unavailable` when the engine hangs."""
+        self.model.check()
 
     async def write(
         self, question: str, draft: Draft, max_tokens: int | None = None

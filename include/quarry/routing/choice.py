@@ -1,7 +1,8 @@
-"""Which index version answers a request: the same one each time the same tenant asks the same."""
+"""Which index version, and which generation release, answers: the same each time the same tenant asks the same."""
 
 from hashlib import blake2b
 
+from include.quarry.catalog.release_routes import ReleaseRoute
 from include.quarry.catalog.routes import Route
 
 _RANGE = 2**64
@@ -16,6 +17,13 @@ def choose_version(route: Route, tenant: str, query: str) -> str:
     if route.canary_version is not None and place_of("canary", tenant, query) < route.canary_share:
         return route.canary_version
     return route.live_version
+
+
+def choose_release(route: ReleaseRoute, tenant: str, question: str) -> str:
+    """The live release, or the canary for its share of the requests: sticky as versions are, and apart from them."""
+    if route.canary_release is not None and place_of("release", tenant, question) < route.canary_share:
+        return route.canary_release
+    return route.live_release
 
 
 def is_shadowed(route: Route, tenant: str, query: str) -> bool:

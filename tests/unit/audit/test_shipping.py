@@ -59,6 +59,15 @@ def test_content_goes_to_the_query_log_and_nowhere_else(audit_folder: Path, data
     assert not any("private" in body for body in bodies)
 
 
+def test_the_query_log_names_the_release_that_answered(audit_folder: Path, database: Database) -> None:
+    release = {"release_id": "brief", "model": "small", "prompt_version": "0123456789ab"}
+    journal = Journal(audit_folder, "gateway")
+    journal.append(record("q1", facts={"release": release}), content("what?"))
+    Shipper(journal, database, SINKS).step()
+    with database.read() as connection:
+        assert connection.scalar(sa.select(queries.c.release)) == release
+
+
 def test_a_dead_writers_rest_is_adopted_and_its_torn_line_left_out(
     audit_folder: Path, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,7 @@
 """Generation releases: what one is never changes, one row says who answers, and every step has a way back."""
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -19,13 +21,20 @@ from include.quarry.catalog.schema import generation_routes
 from include.quarry.errors import Conflict, InvalidInput, NotFound
 from include.quarry.generation.protocol import DEFAULT_RELEASE
 
+WHAT: dict[str, Any] = {
+    "tier": "fast",
+    "model": "smollm2-135m",
+    "prompt_version": "0123456789ab",
+    "template": "a\n---\n",
+}
+
 
 @pytest.fixture
 def created(database: Database) -> Database:
     """Three releases of the fast tier; the settings' own answers."""
     with database.write() as connection:
         for release_id in ("r1", "r2", "r3"):
-            create_release(connection, release_id, "fast", "smollm2-135m", "0123456789ab", f"{release_id}\n---\n")
+            create_release(connection, release_id, **WHAT)
     return database
 
 
@@ -47,12 +56,11 @@ def test_without_a_release_the_default_is_live_for_every_tier(database: Database
 
 def test_what_a_release_is_never_changes(created: Database) -> None:
     with created.write() as connection:
-        same = create_release(connection, "r1", "fast", "smollm2-135m", "0123456789ab", "r1\n---\n")
-        assert same.state == "created"
+        assert create_release(connection, "r1", **WHAT).state == "created"
         with pytest.raises(Conflict, match="another model or prompt"):
-            create_release(connection, "r1", "fast", "other", "0123456789ab", "r1\n---\n")
+            create_release(connection, "r1", **{**WHAT, "model": "other"})
         with pytest.raises(Conflict, match="settings"):
-            create_release(connection, DEFAULT_RELEASE, "fast", "other", "0123456789ab", "r1\n---\n")
+            create_release(connection, DEFAULT_RELEASE, **WHAT)
         with pytest.raises(NotFound, match="releases list"):
             find_release(connection, "r9")
 

@@ -26,7 +26,7 @@ from include.quarry.gateway.schema import Answered, Ask, Said
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answers import Answer, AnswerEvent, Citation, VerifiedSentence
-from include.quarry.generation.protocol import Usage, Wish
+from include.quarry.generation.protocol import Origin, Usage, Wish
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage, RawDocument, Scope
 from include.quarry.retrieval.retriever import Retrieval
 from tests.door import open_test_door, showing, visit
@@ -97,7 +97,8 @@ class Platform:
             if question == "too busy":
                 yield Answer("Only these.", (), False, "none", Usage(), {"total": 2.0}, passages=tuple(hits))
             else:
-                yield Answer("Some text [1].", (CITATION,), True, "fast", Usage(3, 4, 0.5), TIMES, "asked for", 0.25)
+                answer = Answer("Some text [1].", (CITATION,), True, "fast", Usage(3, 4, 0.5), TIMES, "asked for", 0.25)
+                yield replace(answer, origin=Origin("brief", "small", "0123456789ab"))
         finally:
             self.ended.append(question)
 
@@ -306,6 +307,7 @@ async def test_an_answer_says_which_tier_gave_it_and_what_it_cost(client: httpx.
     body = (await client.post("/v1/answer", json={"question": "what?"})).json()
     assert (body["tier"], body["tier_reason"], body["cost"]) == ("fast", "asked for", 0.25)
     assert body["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "engine_s": 0.5}
+    assert body["release"] == {"release_id": "brief", "model": "small", "prompt_version": "0123456789ab"}
     assert body["timings_ms"].keys() == {"retrieve", "queue", "generate", "total"}
     assert body["passages"] == []
 

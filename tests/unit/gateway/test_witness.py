@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answers import Answer, AnswerEvent, Citation, VerifiedSentence
-from include.quarry.generation.protocol import Usage, Wish
+from include.quarry.generation.protocol import Origin, Usage, Wish
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage, RawDocument, Scope
 from include.quarry.retrieval.retriever import Retrieval
 from tests.door import open_test_door, showing
@@ -79,7 +80,8 @@ class Platform:
         await self.goes_on.wait()
         if "fail" in question:
             raise Unavailable("the model is gone")
-        yield Answer("Some text [1].", (_CITED,), True, "fast", Usage(3, 4, 0.5), {"total": 2.0}, "asked for", 0.25)
+        answer = Answer("Some text [1].", (_CITED,), True, "fast", Usage(3, 4, 0.5), {"total": 2.0}, "asked for", 0.25)
+        yield replace(answer, origin=Origin("brief", "small", "0123456789ab"))
 
     async def status(self, corpus: str, tenant: str) -> dict[str, Any]:
         return dict.fromkeys(("head", "documents", "chunks", "lag_changes", "lag_seconds", "quarantined"), 0) | {
@@ -160,6 +162,7 @@ async def test_an_answer_leaves_its_tier_its_usage_and_what_it_cites(front: Fron
     assert (record["tier"], record["grounded"], record["cited"]) == ("fast", True, ["c1"])
     assert record["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "engine_s": 0.5}
     assert record["cost"] == 0.25
+    assert record["release"] == {"release_id": "brief", "model": "small", "prompt_version": "0123456789ab"}
     assert record["chunks"] == ["c1", "c2", "c3"]
     assert entry.content["answer"]["text"] == "Some text [1]."
 

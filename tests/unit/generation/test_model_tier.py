@@ -14,7 +14,7 @@ from include.quarry.generation.answers import Ended, TierEvent, VerifiedSentence
 from include.quarry.generation.evidence import Evidence, read_evidence
 from include.quarry.generation.model_tier import SPARE_S, ModelTier
 from include.quarry.generation.prompt import PromptTemplate
-from include.quarry.generation.protocol import Delta, Message, Usage, Wish
+from include.quarry.generation.protocol import DEFAULT_RELEASE, Delta, Message, Origin, Usage, Wish
 from include.quarry.generation.queue import Standing, TierQueue
 from include.quarry.generation.writing import LIMITS, Writer
 from tests.door import visit
@@ -73,6 +73,7 @@ class Bench:
         """One that has the slot, and has said its first sentence."""
         events = self.ask()
         assert isinstance(await anext(events), Standing)
+        assert isinstance(await anext(events), Origin)
         assert isinstance(await anext(events), VerifiedSentence)
         return events
 
@@ -98,8 +99,9 @@ def hurried(seconds: float) -> Visit:
 
 async def test_it_tells_how_busy_it_is_then_sentences_then_the_end(bench: Bench) -> None:
     bench.model.go_on.set()
-    standing, sentence, ended = [event async for event in bench.ask()]
+    standing, origin, sentence, ended = [event async for event in bench.ask()]
     assert isinstance(standing, Standing)
+    assert origin == Origin(DEFAULT_RELEASE, "scripted", PromptTemplate.load().version)
     assert isinstance(sentence, VerifiedSentence)
     assert isinstance(ended, Ended)
     assert (ended.how, ended.usage.prompt_tokens, ended.usage.completion_tokens) == ("done", 50, 8)
@@ -162,7 +164,7 @@ async def test_a_request_does_not_wait_past_the_time_that_an_answer_takes(bench:
 
 async def test_what_is_not_done_in_time_is_cut_off_and_what_was_said_counts(bench: Bench) -> None:
     events = [event async for event in bench.ask(hurried(SPARE_S + 0.05))]
-    assert [type(event) for event in events] == [Standing, VerifiedSentence, Ended]
+    assert [type(event) for event in events] == [Standing, Origin, VerifiedSentence, Ended]
     assert isinstance(ended := events[-1], Ended)
     assert (ended.how, ended.usage.completion_tokens) == ("late", 6)
     assert (bench.model.running, bench.queue.standing.busy) == (0, 0)

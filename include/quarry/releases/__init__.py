@@ -1,0 +1,1 @@
+"""Generation releases, models with prompts: which answers, how people move them, and who remembers them."""
