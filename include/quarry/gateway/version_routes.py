@@ -10,17 +10,15 @@ from typing import Annotated, Any, Protocol
 from fastapi import APIRouter, Depends, Query
 
 from include.quarry.gateway.door import Door
-from include.quarry.gateway.schema import (
-    Because,
+from include.quarry.gateway.schema import Because, Name, VersionId
+from include.quarry.gateway.version_schema import (
     BuildVersion,
-    Name,
     Promoted,
     PromoteVersion,
     RouteNow,
     StartedRun,
     Version,
     VersionDetail,
-    VersionId,
     Versions,
 )
 from include.quarry.operations.airflow_api import DagRun
