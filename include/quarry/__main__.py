@@ -5,10 +5,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from include.quarry.audit.arguments import add_audit_commands
 from include.quarry.errors import QuarryError
 from include.quarry.operations.installation import REPOSITORY, Installation
+from include.quarry.releases.arguments import add_release_commands
 from include.quarry.settings import load_settings
 from include.quarry.versions.arguments import add_version_commands
 
@@ -61,10 +63,8 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
 
             installation.prepare()
             migrate(settings.catalog_url)
-        case "versions":
-            from include.quarry.versions.command import run
-
-            run(options, settings)
+        case "versions" | "releases" as room:
+            import_module(f"include.quarry.{room}.command").run(options, settings)
         case "audit":
             from include.quarry.audit.command import run as run_audit
 
@@ -102,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("deep-model", help="fetch the model of the deep tier")
     commands.add_parser("migrate", help="bring the catalog to the present schema")
     add_version_commands(commands.add_parser("versions", help="list, build, promote, roll back index versions"))
+    releases = commands.add_parser("releases", help="list, create, try, promote, roll back models and prompts of tiers")
+    add_release_commands(releases)
     add_audit_commands(commands.add_parser("audit", help="verify or export the record of who read what"))
     token = commands.add_parser("token", help="print a token signed with this installation's secret")
     token.add_argument("--tenant", default="default", help="default: %(default)s")

@@ -27,6 +27,7 @@ from include.quarry.gateway.embedding_routes import embedding_routes
 from include.quarry.gateway.feedback_routes import feedback_routes
 from include.quarry.gateway.model_routes import model_routes
 from include.quarry.gateway.page_routes import page_routes
+from include.quarry.gateway.release_routes import release_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.gateway.usage_routes import usage_routes
@@ -40,6 +41,7 @@ from include.quarry.limits.plans import read_plans
 from include.quarry.limits.report import UsageReport
 from include.quarry.operations.installation import REPOSITORY
 from include.quarry.records import DocumentKey, RawDocument, Scope
+from include.quarry.releases.desk import ReleaseDesk
 from include.quarry.releases.watch import ReleaseWatch
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.routing.live_embedding import Embedded, live_embedding
@@ -95,6 +97,7 @@ class GatewayDeployment:
             audit_routes(AuditDesk(self._database), door),
             status_routes(self.status, self.ready, self.metrics, door),
             version_routes(VersionDesk(self._settings), door),
+            release_routes(ReleaseDesk(self._settings), door),
             usage_routes(UsageReport(self._database, read_plans(self._settings.plans)), door),
             page_routes([text for text in self._settings.page_examples.split("|") if text]),
         )

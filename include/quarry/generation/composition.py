@@ -58,6 +58,15 @@ def open_release(release: Release, settings: Settings, model: LanguageModel | No
     return Writer(model, prompt, LIMITS[release.tier], release_id=release.release_id)
 
 
+def check_model(tier: Tier, name: str, settings: Settings) -> None:
+    """Raise `Misconfigured` for a model that nothing here is known by, and `Unavailable` for one that was not fetched.
+
+    What a server knows, it says when it is asked.
+    """
+    if tier == "fast" or not (settings.openai_url or settings.kserve_url):
+        find_model(name, settings.models)
+
+
 def open_model(tier: Tier, name: str, settings: Settings) -> LanguageModel:
     """A model as the tier's setting would name it. Raises `Misconfigured`, and `Unavailable` if it was not fetched."""
     if tier == "deep" and settings.openai_url:

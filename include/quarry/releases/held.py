@@ -15,7 +15,7 @@ from dataclasses import replace
 from sqlalchemy.exc import SQLAlchemyError
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.release_routes import ReleaseRoute, find_release_route, give_release_up
+from include.quarry.catalog.generation_routes import ReleaseRoute, find_release_route, give_release_up
 from include.quarry.catalog.releases import Release, find_release
 from include.quarry.errors import QuarryError, Unavailable
 from include.quarry.generation.protocol import DEFAULT_RELEASE, LanguageModel, Message

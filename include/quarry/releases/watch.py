@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.release_routes import ReleaseRoute, list_release_routes
+from include.quarry.catalog.generation_routes import ReleaseRoute, list_release_routes
 from include.quarry.errors import QuarryError
 from include.quarry.generation.protocol import DEFAULT_RELEASE, TIERS, Tier
 

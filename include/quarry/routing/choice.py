@@ -2,7 +2,7 @@
 
 from hashlib import blake2b
 
-from include.quarry.catalog.release_routes import ReleaseRoute
+from include.quarry.catalog.generation_routes import ReleaseRoute
 from include.quarry.catalog.routes import Route
 
 _RANGE = 2**64

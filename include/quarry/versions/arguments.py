@@ -19,7 +19,7 @@ def add_version_commands(parser: argparse.ArgumentParser) -> None:
 
     def of_version(name: str, explanation: str) -> argparse.ArgumentParser:
         added = verb(name, explanation)
-        added.add_argument("version_id", type=_version_id, metavar="VERSION")
+        added.add_argument("version_id", type=version_id, metavar="VERSION")
         return added
 
     listed = verb("list", "all versions, newest first; lag is of the snapshot: replicas follow the log by themselves")
@@ -29,7 +29,7 @@ def add_version_commands(parser: argparse.ArgumentParser) -> None:
     build.add_argument("--corpus", type=_corpus, default="main", help="default: main")
     spec = "live (the default): the spec that answers now; a file of include/index_specs; or a JSON object of its parts"
     build.add_argument("--spec", default="live", help=spec)
-    build.add_argument("--version-id", type=_version_id, help="default: corpus, spec and time")
+    build.add_argument("--version-id", type=version_id, help="default: corpus, spec and time")
     promote = of_version("promote", "prove a version complete, then let it answer")
     promote.add_argument("--unchecked", action="store_true", help="without the proof")
     rollback = verb("rollback", "let the version answer that was live before")
@@ -44,7 +44,8 @@ def _corpus(text: str) -> str:
     return _named(text, CORPUS, 63)
 
 
-def _version_id(text: str) -> str:
+def version_id(text: str) -> str:
+    """The name of a version or a release, for argparse."""
     return _named(text, VERSION_ID, 120)
 
 

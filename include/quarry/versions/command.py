@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,8 +76,12 @@ def table_of(views: Sequence[Mapping[str, Any]]) -> list[str]:
         }
         for view in views
     ]
+    return columns(rows, right={"share", "watermark", "lag", "chunks"})
+
+
+def columns(rows: Sequence[Mapping[str, str]], *, right: Collection[str]) -> list[str]:
+    """Rows under their names, those in `right` to the right. Raises `IndexError` without a row."""
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
-    right = {"share", "watermark", "lag", "chunks"}
     return [
         "  ".join(
             text.rjust(widths[name]) if name in right else text.ljust(widths[name]) for name, text in row.items()

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.release_routes import (
+from include.quarry.catalog.generation_routes import (
     ReleaseRoute,
     find_release_route,
     give_release_up,

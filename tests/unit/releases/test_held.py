@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
-from include.quarry.catalog.release_routes import promote_release, roll_release_back, try_release
+from include.quarry.catalog.generation_routes import promote_release, roll_release_back, try_release
 from include.quarry.generation.answers import Ended, TierEvent, VerifiedSentence
 from include.quarry.generation.evidence import read_evidence
 from include.quarry.generation.protocol import DEFAULT_RELEASE, Origin, Wish

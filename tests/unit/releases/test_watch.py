@@ -3,7 +3,7 @@
 import pytest
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.release_routes import promote_release, roll_release_back
+from include.quarry.catalog.generation_routes import promote_release, roll_release_back
 from include.quarry.catalog.releases import create_release
 from include.quarry.releases.watch import ReleaseWatch
 
