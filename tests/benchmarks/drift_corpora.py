@@ -12,6 +12,7 @@ import numpy as np
 
 from evaluation.corpus_feed import read_documents
 from include.quarry.drift.window import Embedded
+from include.quarry.drift.words import words_of
 from include.quarry.embedding.engine import load_embedder
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.errors import InvalidInput
@@ -57,18 +58,18 @@ class Corpora:
                 yield item.load()
 
     def _kept(self, label: str, documents: Callable[[], Iterable[RawDocument]]) -> Embedded:
-        path = self.cache / f"{label}-{EmbeddingSpec().fingerprint}.npz"
+        path = self.cache / f"{label}-texts-{EmbeddingSpec().fingerprint}.npz"
         if not path.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
             texts, owners = self._cut(documents())
             print(f"  embedding {label}: {len(texts)} chunks of {len(set(owners))} documents", flush=True)
             batches = [self._embedder.encode(texts[at : at + _BATCH]).values for at in range(0, len(texts), _BATCH)]
-            hashes = [hash_text(text)[:16] for text in texts]
-            np.savez(path, values=np.concatenate(batches), owners=owners, hashes=hashes)
+            np.savez(path, values=np.concatenate(batches), owners=owners, texts=texts)
         with np.load(path) as kept:
-            owners, hashes = kept["owners"].tolist(), kept["hashes"].tolist()
-            ids = tuple(f"{owner}#{text_hash}" for owner, text_hash in zip(owners, hashes, strict=True))
-            return Embedded(Vectors(EmbeddingSpec().fingerprint, kept["values"]), ids, tuple(owners))
+            owners, texts = kept["owners"].tolist(), kept["texts"].tolist()
+            ids = tuple(f"{owner}#{hash_text(text)[:16]}" for owner, text in zip(owners, texts, strict=True))
+            words = tuple(words_of(text) for text in texts)
+            return Embedded(Vectors(EmbeddingSpec().fingerprint, kept["values"]), ids, tuple(owners), words)
 
     def _cut(self, documents: Iterable[RawDocument]) -> tuple[list[str], list[str]]:
         texts, owners = [], []
@@ -103,9 +104,11 @@ def part(texts: Embedded, documents: Iterable[str]) -> Embedded:
 
 def together(first: Embedded, second: Embedded) -> Embedded:
     """The rows of both; their documents stay apart even if they have one name."""
-    values = np.concatenate([first.values, second.values])
-    documents = tuple(f"a:{name}" for name in first.documents) + tuple(f"b:{name}" for name in second.documents)
-    return Embedded(Vectors(first.vectors.fingerprint, values), first.chunk_ids + second.chunk_ids, documents)
+    first, second = (
+        replace(texts, documents=tuple(f"{side}:{name}" for name in texts.documents))
+        for side, texts in (("a", first), ("b", second))
+    )
+    return first.joined(second)
 
 
 def changed(before: Embedded, after: Embedded) -> Embedded:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import changes, chunks
 from include.quarry.drift.window import Embedded, Window
+from include.quarry.drift.words import words_of
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import Vectors
 from include.quarry.specs import IndexSpec
@@ -61,7 +62,7 @@ def _of(corpus: str, spec: IndexSpec, tenant: str | None) -> sa.ColumnElement[bo
 
 def _embedded(database: Database, lake: VectorLake, spec: IndexSpec, wanted: sa.ColumnElement[bool]) -> Embedded:
     c = chunks.c
-    query = sa.select(c.chunk_id, c.tenant, c.doc_id, c.text_hash).where(wanted).order_by(c.chunk_id)
+    query = sa.select(c.chunk_id, c.tenant, c.doc_id, c.text_hash, c.text).where(wanted).order_by(c.chunk_id)
     with database.read() as connection:
         rows = connection.execute(query).all()
     space = spec.embedding.fingerprint
@@ -69,4 +70,6 @@ def _embedded(database: Database, lake: VectorLake, spec: IndexSpec, wanted: sa.
     ready = [row for row in rows if row.text_hash not in missing]
     nothing = Vectors(space, np.empty((0, spec.embedding.dimensions), np.float32))
     vectors = lake.fetch(space, [row.text_hash for row in ready]) if ready else nothing
-    return Embedded(vectors, tuple(row.chunk_id for row in ready), tuple(f"{row.tenant}/{row.doc_id}" for row in ready))
+    documents = tuple(f"{row.tenant}/{row.doc_id}" for row in ready)
+    words = tuple(words_of(row.text) for row in ready)
+    return Embedded(vectors, tuple(row.chunk_id for row in ready), documents, words)

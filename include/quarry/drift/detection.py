@@ -10,9 +10,10 @@ from include.quarry.drift.sentinels import sentinels
 from include.quarry.drift.statistic import Statistic
 from include.quarry.drift.verdict import State, Verdict, insufficient_data, judge, model_changed
 from include.quarry.drift.window import Window, check_space, sampled
+from include.quarry.drift.wording import wording
 from include.quarry.records import Vectors
 
-STATISTICS = (centroid_distance, cluster_mass, mmd, domain_classifier)
+STATISTICS = (centroid_distance, cluster_mass, wording, mmd, domain_classifier)
 MIN_DOCUMENTS = 20
 
 

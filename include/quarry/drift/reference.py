@@ -82,22 +82,24 @@ class Reference:
             self.sample.values,
             self.held_out,
         )
-        names = pa.table({"chunk_id": self.sample.chunk_ids, "document": self.sample.documents})
+        words = pa.array(self.sample.words, pa.list_(pa.uint32()))
+        rows = pa.table({"chunk_id": self.sample.chunk_ids, "document": self.sample.documents, "words": words})
         with writing(folder, _KIND, facts) as partial:
             for name, array in zip(_ARRAYS, arrays, strict=True):
                 np.save(partial / f"{name}.npy", array)
-            feather.write_feather(names, str(partial / "names.arrow"))
+            feather.write_feather(rows, str(partial / "rows.arrow"))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The inverse of `save`. Raises `NotFound` or `IncompleteIndex`."""
         facts = read_manifest(folder, _KIND)
         arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
-        names = feather.read_table(str(folder / "names.arrow"))
-        chunk_ids, documents = (tuple(names[column].to_pylist()) for column in ("chunk_id", "document"))
+        rows = feather.read_table(str(folder / "rows.arrow"))
+        chunk_ids, documents = (tuple(rows[column].to_pylist()) for column in ("chunk_id", "document"))
+        words = tuple(np.array(row, dtype=np.uint32) for row in rows["words"].to_pylist())
         vectors = Vectors(facts.pop("fingerprint"), arrays.pop("sample"))
         made_at = datetime.fromisoformat(facts.pop("made_at"))
-        return cls(**facts, **arrays, made_at=made_at, sample=Embedded(vectors, chunk_ids, documents))
+        return cls(**facts, **arrays, made_at=made_at, sample=Embedded(vectors, chunk_ids, documents, words))
 
 
 def remember(
@@ -147,9 +149,7 @@ def _sample(texts: Embedded, is_fitted: NDArray[np.bool_], held_documents: int, 
     if room <= 0:
         return held
     fitted = texts.take(np.flatnonzero(is_fitted)).sampled(seed, documents=room)
-    values = np.concatenate([held.values, fitted.values])
-    vectors = Vectors(held.vectors.fingerprint, values)
-    return Embedded(vectors, held.chunk_ids + fitted.chunk_ids, held.documents + fitted.documents)
+    return held.joined(fitted)
 
 
 def _radii(rows: NDArray[np.intp], distances: Float32, count: int) -> Float32:

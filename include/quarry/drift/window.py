@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from include.quarry.drift.words import Words
 from include.quarry.errors import ForeignVectors, InvalidInput
 from include.quarry.records import Float32, Vectors
 
@@ -18,21 +19,21 @@ MAX_CHUNKS = 4
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Vectors `[n, d]` with the chunk and the document of each row. A query is a document of its own.
+    """Vectors `[n, d]` with the chunk, the document and the words of each row. A query is a document of its own.
 
-    Raises `InvalidInput` when the three do not have the same length.
+    Raises `InvalidInput` when the four do not have the same length.
     """
 
     vectors: Vectors
     chunk_ids: tuple[str, ...]
     documents: tuple[str, ...]
+    words: tuple[Words, ...]
 
     def __post_init__(self) -> None:
-        lengths = {len(self.vectors), len(self.chunk_ids), len(self.documents)}
-        if len(lengths) != 1:
+        lengths = [len(self.vectors), len(self.chunk_ids), len(self.documents), len(self.words)]
+        if len(set(lengths)) != 1:
             raise InvalidInput(
-                f"{len(self.vectors)} vectors, {len(self.chunk_ids)} chunk ids and {len(self.documents)} documents; "
-                "a row has one of each"
+                "{} vectors, {} chunk ids, {} documents and {} sets of words; a row has one of each".format(*lengths)
             )
 
     def __len__(self) -> int:
@@ -52,7 +53,21 @@ class Embedded:
         """Those rows, in the order given."""
         values = self.vectors.values[np.asarray(rows, dtype=np.intp)]
         chunk_ids, documents = (tuple(names[row] for row in rows) for names in (self.chunk_ids, self.documents))
-        return type(self)(Vectors(self.vectors.fingerprint, values), chunk_ids, documents)
+        words = tuple(self.words[row] for row in rows)
+        return type(self)(Vectors(self.vectors.fingerprint, values), chunk_ids, documents, words)
+
+    def joined(self, other: Self) -> Self:
+        """The rows of both."""
+        vectors = Vectors(self.vectors.fingerprint, np.concatenate([self.values, other.values]))
+        chunk_ids, documents = self.chunk_ids + other.chunk_ids, self.documents + other.documents
+        return type(self)(vectors, chunk_ids, documents, self.words + other.words)
+
+    def words_by_document(self) -> list[Words]:
+        """The words of each document, in the order of their names."""
+        found: dict[str, list[Words]] = {}
+        for document, words in zip(self.documents, self.words, strict=True):
+            found.setdefault(document, []).append(words)
+        return [np.unique(np.concatenate(found[document])) for document in sorted(found)]
 
     def sampled(self, seed: int, *, documents: int = MAX_DOCUMENTS, chunks: int = MAX_CHUNKS) -> Self:
         """Random documents, and random chunks of each: at most so many, sorted by document."""

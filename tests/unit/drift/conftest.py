@@ -8,6 +8,7 @@ import pytest
 
 from include.quarry.drift.reference import Reference, remember
 from include.quarry.drift.window import Embedded, Window
+from include.quarry.drift.words import Words
 from include.quarry.records import Float32, Vectors
 
 SPACE = "space-a"
@@ -30,7 +31,14 @@ def make_texts(seed: int, topics: list[int], chunks: tuple[int, int] = (1, 8), p
         values.append(centre + 0.4 * random.normal(size=(count, DIMENSIONS)))
         documents += [f"{prefix}{number}"] * count
     ids = tuple(f"{name}#{row}" for row, name in enumerate(documents))
-    return Embedded(Vectors(SPACE, unit(np.concatenate(values))), ids, tuple(documents))
+    words = tuple(_words(random, topics[int(name.removeprefix(prefix))]) for name in documents)
+    return Embedded(Vectors(SPACE, unit(np.concatenate(values))), ids, tuple(documents), words)
+
+
+def _words(random: np.random.Generator, topic: int) -> Words:
+    """Twenty of the language's two hundred words, and five of the topic's thirty."""
+    usual, own = random.choice(200, 20, replace=False), 1000 * (topic + 1) + random.choice(30, 5, replace=False)
+    return np.unique(np.concatenate([usual, own])).astype(np.uint32)
 
 
 def usual_topics(seed: int, count: int, kinds: int = 6) -> list[int]:

@@ -1,5 +1,7 @@
 """From vectors to verdict: the model first, then enough data, then the statistics."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,7 +61,7 @@ def test_a_reference_of_few_documents_judges_nothing(texts_of, topics_of, refere
 
 def test_vectors_of_another_space_are_refused(reference, texts_of, window_of) -> None:
     texts = texts_of(2, [0] * 60)
-    foreign = type(texts)(Vectors("space-b", texts.values), texts.chunk_ids, texts.documents)
+    foreign = replace(texts, vectors=Vectors("space-b", texts.values))
     with pytest.raises(ForeignVectors, match="space-b"):
         detect(reference, window_of(foreign), None, State())
     with pytest.raises(ForeignVectors, match="space-b"):

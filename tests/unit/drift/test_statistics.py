@@ -9,7 +9,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import mannwhitneyu
 
 from include.quarry.drift.centroid_distance import centroid_distance
-from include.quarry.drift.cluster_mass import cluster_mass, jensen_shannon, squared_gains, stability_index
+from include.quarry.drift.cluster_mass import cluster_mass, cubed_gains, jensen_shannon, stability_index
 from include.quarry.drift.detection import STATISTICS
 from include.quarry.drift.domain_classifier import area_under_curve, domain_classifier, out_of_fold
 from include.quarry.drift.excess import excess_test
@@ -52,12 +52,7 @@ def test_it_finds_a_window_that_is_half_new(statistic, reference, texts_of, topi
 def test_a_document_of_many_chunks_counts_once(statistic, reference, texts_of, topics_of, window_of) -> None:
     """One long document about something new among sixty of the usual is no drift, however many chunks it has."""
     usual, long = texts_of(2, topics_of(2, 60)), texts_of(3, [NEW], chunks=(300, 300), prefix="long")
-    both = type(usual)(
-        type(usual.vectors)(usual.vectors.fingerprint, np.concatenate([usual.values, long.values])),
-        usual.chunk_ids + long.chunk_ids,
-        usual.documents + long.documents,
-    )
-    assert statistic(reference, window_of(both), permutations=199).p_value > 0.01
+    assert statistic(reference, window_of(usual.joined(long)), permutations=199).p_value > 0.01
 
 
 def test_the_order_of_the_rows_does_not_matter(statistic, reference, texts_of, topics_of, window_of) -> None:
@@ -89,20 +84,21 @@ def test_new_ground_is_about_the_share_that_is_new(reference, texts_of, topics_o
 def test_the_divergence_is_jensens_and_shannons(rows) -> None:
     first, second = rows / rows.sum(axis=1, keepdims=True)
     expected = jensenshannon(first, second, base=2) ** 2
-    np.testing.assert_allclose(jensen_shannon(first[None], second[None]), np.nan_to_num(expected), atol=1e-9)
+    assert jensen_shannon(first, second) == pytest.approx(np.nan_to_num(expected), abs=1e-9)
 
 
-def test_only_gains_count_each_in_its_own_variance() -> None:
-    before, after = np.array([[0.5, 0.3, 0.2]]), np.array([[0.2, 0.5, 0.3]])
-    found = squared_gains(before, after, np.array([0.02, 0.25, 0.02]))[0]
-    assert found == pytest.approx(0.04 / 0.25 + 0.01 / 0.02, rel=0.1)
-    assert squared_gains(before, before, np.zeros(3))[0] == 0
+def test_only_gains_count_each_in_its_own_standard_error() -> None:
+    gains, variances = np.array([[-0.3], [0.2], [0.1]]), np.array([0.02, 0.25, 0.02])
+    found = cubed_gains(gains, variances, 900, 100)[0]
+    errors = np.sqrt(variances * (1 / 900 + 1 / 100))
+    assert found == pytest.approx((0.2 / errors[1]) ** 3 + (0.1 / errors[2]) ** 3, rel=0.1)
+    assert cubed_gains(np.zeros((3, 1)), np.zeros(3), 900, 100)[0] == 0
 
 
 def test_the_stability_index_is_zero_for_equals_and_finite_for_empty_clusters() -> None:
-    mass = np.array([[0.5, 0.5, 0.0]])
-    assert stability_index(mass, mass, 50)[0] == 0
-    assert 0.25 < stability_index(mass, np.array([[0.0, 0.5, 0.5]]), 50)[0] < np.inf
+    mass = np.array([0.5, 0.5, 0.0])
+    assert stability_index(mass, mass, 50) == 0
+    assert 0.25 < stability_index(mass, np.array([0.0, 0.5, 0.5]), 50) < np.inf
 
 
 def test_the_discrepancy_is_the_mean_over_pairs_of_different_documents() -> None:

@@ -7,13 +7,14 @@ import pytest
 
 from include.quarry.drift.documents import document_means
 from include.quarry.drift.window import Embedded, check_space
+from include.quarry.drift.words import words_of
 from include.quarry.errors import ForeignVectors, InvalidInput
 from include.quarry.records import Vectors
 
 
-def test_a_row_has_one_vector_one_id_and_one_document() -> None:
-    with pytest.raises(InvalidInput, match="2 vectors, 2 chunk ids and 1 documents"):
-        Embedded(Vectors("s", np.eye(2, dtype=np.float32)), ("a", "b"), ("d",))
+def test_a_row_has_one_vector_one_id_one_document_and_one_set_of_words() -> None:
+    with pytest.raises(InvalidInput, match="2 vectors, 2 chunk ids, 1 documents and 2 sets of words"):
+        Embedded(Vectors("s", np.eye(2, dtype=np.float32)), ("a", "b"), ("d",), (words_of("a"), words_of("b")))
 
 
 def test_a_sample_is_bounded_and_keeps_rows_together(texts_of) -> None:
@@ -26,6 +27,7 @@ def test_a_sample_is_bounded_and_keeps_rows_together(texts_of) -> None:
     for row, chunk_id in enumerate(some.chunk_ids):
         assert texts.documents[rows[chunk_id]] == some.documents[row]
         np.testing.assert_array_equal(texts.values[rows[chunk_id]], some.values[row])
+        np.testing.assert_array_equal(texts.words[rows[chunk_id]], some.words[row])
 
 
 def test_a_sample_follows_its_seed(texts_of) -> None:

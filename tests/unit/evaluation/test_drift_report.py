@@ -14,10 +14,12 @@ from include.quarry.drift.reference import Reference, remember
 from include.quarry.drift.remedy import Remedy, choose_remedy
 from include.quarry.drift.verdict import State, Verdict, insufficient_data
 from include.quarry.drift.window import Embedded, Window
+from include.quarry.drift.words import words_of
 from include.quarry.records import Vectors
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DIMENSIONS = 16
+_WORDS = ("granite", "chalk", "slate", "marble", "gneiss", "coral")
 _CENTRES = np.random.default_rng(1).normal(size=(6, DIMENSIONS)) * 2
 
 
@@ -25,7 +27,8 @@ def make_texts(seed: int, topics: Sequence[int], name: str = "doc") -> Embedded:
     values = _CENTRES[list(topics)] + np.random.default_rng(seed).normal(size=(len(topics), DIMENSIONS))
     values = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
     documents = tuple(f"{name}-{row}" for row in range(len(topics)))
-    return Embedded(Vectors("space", values), tuple(f"{each}#0" for each in documents), documents)
+    words = tuple(words_of(f"{_WORDS[topic]} and what else there is") for topic in topics)
+    return Embedded(Vectors("space", values), tuple(f"{each}#0" for each in documents), documents, words)
 
 
 @pytest.fixture(scope="module")
