@@ -1,12 +1,15 @@
-"""Every day, hold what changed in each corpus against what its live version was promoted with.
+"""Every day, hold what changed in each corpus, and what was asked of it, against the days when its version went live.
 
-Five statistics and one verdict: `none`, `watch`, `drift`, `model_changed` or `insufficient_data`. The report, with the
-trend and the documents furthest from everything known, goes to MLflow (experiment `quarry-drift`); the task's log has
-its address.
+Documents are compared with those that the live version was promoted with, queries with the first ones after that. Five
+statistics each and one verdict: `none`, `watch`, `drift`, `model_changed` or `insufficient_data`. The reports, with the
+trend and what lies furthest from everything known, go to MLflow (experiment `quarry-drift`); the log has the addresses.
 
-- `drift` raises, as long as it lasts, the asset `quarry://drift` for its corpus, and `reindex_corpus` builds a version
-  on what that corpus holds now; the remedy that the numbers speak for is stated in the log and the report.
+- `drift` of documents raises, as long as it lasts, the asset `quarry://drift` for its corpus, and `reindex_corpus`
+  builds a version on what that corpus holds now; the remedy that the numbers speak for is stated in log and report.
+- `drift` of queries builds nothing: task `advise` says that the judged suite has got old, and is skipped otherwise.
 - `model_changed` fails the task and is told at once: the model is another one than it was, and nothing else counts.
+
+Documents that had no vectors yet are judged with their own day as soon as they have, up to a week later.
 
 By hand it judges the last 24 hours, of one corpus if it is named; `airflow backfill create --dag-id detect_drift ...`
 judges days again.
@@ -51,7 +54,7 @@ with quarry_dag(
 
         verdict = verdict_of(corpus, datetime.fromisoformat(until), load_settings())
         print(json.dumps(verdict, indent=1))
-        if verdict["judged"]:
+        if verdict["judged"] or verdict["queries"]["judged"]:
             run_to_the_end("evaluation", "drift", "--corpus", corpus, "--until", until)
         return verdict
 
@@ -64,11 +67,21 @@ with quarry_dag(
             raise AirflowSkipException(f"the verdict is {verdict['outcome']}")
         outlet_events[DRIFT].add_partitions(verdict["corpus"])
 
+    @task
+    def advise(verdict: dict[str, Any]) -> str:
+        """Say what a drift of queries asks people to do."""
+        queries = verdict["queries"]
+        if queries["outcome"] != "drift":
+            raise AirflowSkipException(f"the verdict about queries is {queries['outcome']}")
+        print(f"corpus {verdict['corpus']}: {queries['remedy']['reason']}")
+        action: str = queries["remedy"]["action"]
+        return action
+
     @task_group
     def watch(corpus: str) -> None:
         """What is done for each corpus, whatever becomes of the others."""
         job = ["python", "-m", "ray_apps.jobs.detect_drift", "--corpus", corpus, "--from", SINCE, "--to", UNTIL]
         reported = report(corpus, UNTIL)
-        RayJobOperator(task_id="detect", entrypoint=job) >> reported >> act(reported)  # type: ignore[arg-type]
+        RayJobOperator(task_id="detect", entrypoint=job) >> reported >> [act(reported), advise(reported)]  # type: ignore[arg-type]
 
     watch.expand(corpus=choose_corpora("{{ params.corpus or '' }}"))

@@ -110,11 +110,10 @@ def _gate_candidate(options: argparse.Namespace, console: Console) -> int:
 def _drift(options: argparse.Namespace, console: Console) -> int:
     from evaluation.drift_session import report_drift  # noqa: PLC0415 evidently takes seconds to import
 
-    page, run_id = report_drift(
-        options.corpus, options.until, load_settings(), options.mlflow if options.track else None
-    )
-    console.print(f"page: {page}", highlight=False)
-    _print_json({"page": str(page), "mlflow_run": run_id})
+    reports = report_drift(options.corpus, options.until, load_settings(), options.mlflow if options.track else None)
+    for report in reports:
+        console.print(f"page: {report.page}", highlight=False)
+    _print_json({report.subject: {"page": str(report.page), "mlflow_run": report.run_id} for report in reports})
     return 0
 
 

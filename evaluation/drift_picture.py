@@ -1,15 +1,15 @@
 """Drift over time as a picture: a panel a statistic, a dot a window, and the line above which it alarms."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from include.quarry.drift.verdict import ALPHA, ALPHA_OVERWHELMING, Verdict
+from include.quarry.drift.memory import JudgedWindow
+from include.quarry.drift.verdict import ALPHA, ALPHA_OVERWHELMING
 
 _COLOURS = {
     "none": "#4878a8",
@@ -18,15 +18,6 @@ _COLOURS = {
     "model_changed": "#8e44ad",
     "insufficient_data": "#bbbbbb",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedWindow:
-    """A verdict with the time it is about."""
-
-    since: datetime
-    until: datetime
-    verdict: Verdict
 
 
 def draw_trend(history: Sequence[JudgedWindow]) -> Figure:

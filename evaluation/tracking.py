@@ -105,11 +105,14 @@ def log_drift(client: MlflowClient, verdict: DriftVerdict, tags: Mapping[str, st
 
     Returns MLflow's run id. Raises `Unavailable` as `log_run` does.
     """
-    named = {"verdict": verdict.outcome, "verdict.reasons": "; ".join(verdict.reasons)}
+    name = f"{tags['corpus']} {tags['subject']} {verdict.outcome}"
+    named = {"verdict": verdict.outcome, "verdict.reasons": "; ".join(verdict.reasons), "mlflow.runName": name}
     numbers = {f"{one.name}.effect": one.value for one in verdict.statistics}
     numbers |= {f"{name}.adjusted_p": value for name, value in verdict.adjusted.items()}
     with _run(
-        client, DRIFT_EXPERIMENT, {**tags, **named, "mlflow.runName": f"{tags['corpus']} {verdict.outcome}"}
+        client,
+        DRIFT_EXPERIMENT,
+        {**tags, **named, "mlflow.runName": f"{tags['corpus']} {tags['subject']} {verdict.outcome}"},
     ) as run_id:
         for name, value in numbers.items():
             client.log_metric(run_id, name, value)

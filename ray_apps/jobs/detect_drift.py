@@ -1,4 +1,4 @@
-"""Remember what a corpus holds, or hold what changed between two times against it.
+"""Remember what a corpus holds, or hold what changed and what was asked between two times against what was.
 
 python -m ray_apps.jobs.detect_drift --corpus main --from 2026-01-01 --to 2026-01-02
 python -m ray_apps.jobs.detect_drift --corpus main --remember 1

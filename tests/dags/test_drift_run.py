@@ -18,13 +18,16 @@ class Watching:
     """Stands for the module that knows the verdicts, by corpus."""
 
     outcomes: dict[str, str] = field(default_factory=dict)
+    queries: str = "none"
 
     def watched_corpora(self, settings: Any) -> list[str]:
         return sorted(self.outcomes)
 
     def verdict_of(self, corpus: str, until: datetime, settings: Any) -> dict[str, Any]:
         remedy = {"action": "", "reason": "pin it"}
-        return {"corpus": corpus, "judged": False, "outcome": self.outcomes[corpus], "remedy": remedy}
+        queries = {"judged": False, "outcome": self.queries, "remedy": {"action": "renew_suite", "reason": "renew it"}}
+        outcome = self.outcomes[corpus]
+        return {"corpus": corpus, "judged": False, "outcome": outcome, "remedy": remedy, "queries": queries}
 
 
 @pytest.fixture
@@ -87,6 +90,15 @@ def test_each_corpus_is_judged_and_each_drift_brings_a_version_of_that_corpus(
     ]
     assert [run.tasks["watch.act", number] for number in range(3)] == ["success", "skipped", "success"]
     assert queued_reindex_runs() == ["reindex_corpus docs", "reindex_corpus wiki"]
+
+
+def test_drift_of_queries_is_told_and_builds_nothing(run_detection, watching: Watching, fake_ray: FakeRay) -> None:
+    watching.outcomes, watching.queries = {"main": "none"}, "drift"
+    run = run_detection()
+    assert (run.tasks["watch.advise", 0], run.tasks["watch.act", 0]) == ("success", "skipped")
+    assert queued_reindex_runs() == []
+    watching.queries = "watch"
+    assert run_detection().tasks["watch.advise", 0] == "skipped"
 
 
 def test_one_corpus_can_be_asked_for(run_detection, watching: Watching, fake_ray: FakeRay) -> None:

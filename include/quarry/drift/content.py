@@ -1,5 +1,6 @@
 """What a corpus holds, and what arrived between two times, read off the catalog with its vectors out of the lake."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
@@ -20,7 +21,7 @@ def read_content(
     database: Database, lake: VectorLake, corpus: str, spec: IndexSpec, tenant: str | None = None
 ) -> Embedded:
     """Every chunk of the corpus, or of one of its tenants, that has its vector."""
-    return _embedded(database, lake, spec, _of(corpus, spec, tenant))
+    return _embedded(database, lake, spec, _of(corpus, spec, tenant))[0]
 
 
 def read_window(
@@ -42,7 +43,14 @@ def read_window(
         changed.accepted_at >= since,
         changed.accepted_at < until,
     )
-    return Window(_embedded(database, lake, spec, sa.and_(_of(corpus, spec, tenant), arrived)), since, until)
+    texts, waiting = _embedded(database, lake, spec, sa.and_(_of(corpus, spec, tenant), arrived))
+    return Window(texts, since, until, waiting)
+
+
+def read_texts(database: Database, chunk_ids: Sequence[str]) -> list[str]:
+    """The texts of those chunks that are still there."""
+    with database.read() as connection:
+        return list(connection.scalars(sa.select(chunks.c.text).where(chunks.c.chunk_id.in_(chunk_ids))))
 
 
 def large_tenants(database: Database, corpus: str) -> list[str]:
@@ -60,7 +68,10 @@ def _of(corpus: str, spec: IndexSpec, tenant: str | None) -> sa.ColumnElement[bo
     return of_corpus if tenant is None else sa.and_(of_corpus, chunks.c.tenant == tenant)
 
 
-def _embedded(database: Database, lake: VectorLake, spec: IndexSpec, wanted: sa.ColumnElement[bool]) -> Embedded:
+def _embedded(
+    database: Database, lake: VectorLake, spec: IndexSpec, wanted: sa.ColumnElement[bool]
+) -> tuple[Embedded, int]:
+    """The chunks that have their vector, and how many documents wait for one."""
     c = chunks.c
     query = sa.select(c.chunk_id, c.tenant, c.doc_id, c.text_hash, c.text).where(wanted).order_by(c.chunk_id)
     with database.read() as connection:
@@ -72,4 +83,5 @@ def _embedded(database: Database, lake: VectorLake, spec: IndexSpec, wanted: sa.
     vectors = lake.fetch(space, [row.text_hash for row in ready]) if ready else nothing
     documents = tuple(f"{row.tenant}/{row.doc_id}" for row in ready)
     words = tuple(words_of(row.text) for row in ready)
-    return Embedded(vectors, tuple(row.chunk_id for row in ready), documents, words)
+    waiting = {(row.tenant, row.doc_id) for row in rows if row.text_hash in missing}
+    return Embedded(vectors, tuple(row.chunk_id for row in ready), documents, words), len(waiting)

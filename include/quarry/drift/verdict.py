@@ -11,10 +11,9 @@ rejective multiple test procedure", 1979: the chance of any false alarm in a win
 dependence between statistics) and its effect is above its floor, because in a huge window everything is significant.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Literal, Self
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 from include.quarry.drift.statistic import Statistic
 
@@ -50,18 +49,12 @@ class Verdict:
     adjusted: Mapping[str, float]
     reasons: tuple[str, ...]
 
-    def to_json(self) -> str:
-        """The form in which a verdict is kept and its state carried to the next window."""
-        return json.dumps(asdict(self), sort_keys=True)
-
     @classmethod
-    def from_json(cls, document: str) -> Self:
-        """The inverse of `to_json`."""
-        parts = json.loads(document)
-        parts["state"] = State(**parts["state"])
-        parts["statistics"] = tuple(Statistic(**one) for one in parts["statistics"])
-        parts["reasons"] = tuple(parts["reasons"])
-        return cls(**parts)
+    def from_parts(cls, parts: Mapping[str, Any]) -> Self:
+        """The inverse of `dataclasses.asdict`, also after a way through JSON."""
+        state, reasons = State(**parts["state"]), tuple(parts["reasons"])
+        statistics = tuple(Statistic(**one) for one in parts["statistics"])
+        return cls(**{**parts, "state": state, "statistics": statistics, "reasons": reasons})
 
 
 def judge(statistics: Sequence[Statistic], state: State) -> Verdict:

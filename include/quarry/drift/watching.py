@@ -1,8 +1,9 @@
 """Watching a corpus: remember its content when a version is promoted, and hold each window against that."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from include.quarry.catalog.database import Database
 from include.quarry.catalog.routes import find_route, list_routes
 from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.drift.content import large_tenants, read_content, read_window
-from include.quarry.drift.detection import MIN_DOCUMENTS, detect
-from include.quarry.drift.memory import Memory
+from include.quarry.drift.detection import MIN_DOCUMENTS
+from include.quarry.drift.judging import judge_due
+from include.quarry.drift.memory import QUERIES, WHOLE, JudgedWindow, Memory, tenant_part
+from include.quarry.drift.query_watch import QueryWatch
 from include.quarry.drift.reference import remember
-from include.quarry.drift.remedy import choose_remedy
+from include.quarry.drift.remedy import Remedy, choose_remedy, query_remedy
 from include.quarry.drift.sentinels import SENTINELS
 from include.quarry.drift.verdict import Verdict
 from include.quarry.drift.window import Window
@@ -24,10 +27,11 @@ from include.quarry.settings import Settings
 
 _LEAST_DOCUMENTS = 2 * MIN_DOCUMENTS
 """Half of a reference is held out, and that half must be enough to compare with."""
+_UNJUDGED: dict[str, Any] = {"judged": False, "outcome": "insufficient_data"}
 
 
 class DriftWatch:
-    """Judges one corpus by what its live version was promoted with."""
+    """Judges one corpus by what its live version was promoted with, and its queries by the first ones after that."""
 
     def __init__(self, database: Database, lake: VectorLake, home: Path, corpus: str) -> None:
         """Raises `NotFound` when no version of the corpus is live."""
@@ -37,10 +41,12 @@ class DriftWatch:
                 raise NotFound(f"corpus {corpus!r} has no live index version, so nothing to have drifted from")
             self.version: IndexVersion = find_version(connection, route.live_version)
         self._database, self._lake, self._home, self._corpus = database, lake, home, corpus
+        promoted_at = self.version.promoted_at or self.version.created_at
+        self.queries = QueryWatch(database, self._memory(QUERIES), corpus, promoted_at)
 
     def memory(self, tenant: str | None = None) -> Memory:
-        """Where the live version's references and verdicts are."""
-        return Memory(self._home, self._corpus, self.version.version_id, tenant)
+        """Where the live version's references and verdicts about documents are."""
+        return self._memory(WHOLE if tenant is None else tenant_part(tenant))
 
     def window(self, since: datetime, until: datetime, tenant: str | None = None) -> Window:
         """What changed in `[since, until)`, in the live version's space."""
@@ -64,37 +70,29 @@ class DriftWatch:
         return kept
 
     def judge(self, embedder: Embedder, since: datetime, until: datetime) -> dict[str, Any]:
-        """Judge what changed in `[since, until)`, and keep the verdicts beside the references; gives the summary."""
+        """Judge what changed and what was asked in `[since, until)`, and keep the verdicts; gives the summary."""
         sentinels = embedder.encode(SENTINELS)
         for tenant in self._remembered():
             memory = self.memory(tenant)
             reference = memory.reference
             assert reference is not None  # noqa: S101 - `_remembered` gives those that have one
-            window = self.window(since, until, tenant)
-            memory.keep(detect(reference, window, sentinels, memory.state(since)), since, until)
+            judge_due(memory, reference, partial(self.window, tenant=tenant), sentinels, since=since, until=until)
+        self.queries.judge(embedder, sentinels, since, until)
         return self.summary(until)
 
     def summary(self, until: datetime) -> dict[str, Any]:
-        """The verdict about the window that ended then, its remedy, and the outcome of each large tenant."""
-        found = {tenant: verdict for tenant in self._remembered() if (verdict := self._verdict(tenant, until))}
-        whole = found.pop(None, None)
-        known: dict[str, Any] = {
+        """The verdict about the window that ended then, its remedy, each large tenant's outcome, and the queries."""
+        found = {tenant: judged for tenant in self._remembered() if (judged := self.memory(tenant).judged(until))}
+        return {
             "corpus": self._corpus,
             "version": self.version.version_id,
-            "judged": whole is not None,
-        }
-        if whole is None:
-            return known | {"outcome": "insufficient_data"}
-        return known | {
-            "outcome": whole.outcome,
-            "reasons": list(whole.reasons),
-            "remedy": asdict(choose_remedy(whole)),
-            "tenants": {tenant: verdict.outcome for tenant, verdict in found.items()},
+            **_said(found.pop(None, None), choose_remedy),
+            "tenants": {tenant: judged.verdict.outcome for tenant, judged in found.items()},
+            "queries": _said(self.queries.memory.judged(until), query_remedy),
         }
 
-    def _verdict(self, tenant: str | None, until: datetime) -> Verdict | None:
-        ended = until.astimezone(UTC).replace(microsecond=0)
-        return next((verdict for _, end, verdict in self.memory(tenant).history() if end == ended), None)
+    def _memory(self, part: str) -> Memory:
+        return Memory(self._home, self._corpus, self.version.version_id, part)
 
     def _remembered(self) -> Iterator[str | None]:
         for tenant in (None, *large_tenants(self._database, self._corpus)):
@@ -119,6 +117,14 @@ def verdict_of(corpus: str, until: datetime, settings: Settings) -> dict[str, An
         lake = VectorLake(database, settings.lake_uri)
         return DriftWatch(database, lake, settings.home.absolute(), corpus).summary(until)
     except NotFound as error:
-        return {"corpus": corpus, "judged": False, "outcome": "insufficient_data", "reason": str(error)}
+        return {"corpus": corpus, **_UNJUDGED, "queries": _UNJUDGED, "reason": str(error)}
     finally:
         database.close()
+
+
+def _said(judged: JudgedWindow | None, remedy_of: Callable[[Verdict], Remedy]) -> dict[str, Any]:
+    if judged is None:
+        return _UNJUDGED
+    verdict = judged.verdict
+    remedy = asdict(remedy_of(verdict))
+    return {"judged": True, "outcome": verdict.outcome, "reasons": list(verdict.reasons), "remedy": remedy}

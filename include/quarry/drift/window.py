@@ -83,11 +83,12 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The texts that arrived in `[since, until)`."""
+    """The texts that arrived in `[since, until)`, and how many documents of that time have no vectors yet."""
 
     texts: Embedded
     since: datetime
     until: datetime
+    waiting: int = 0
 
     def __len__(self) -> int:
         return len(self.texts)

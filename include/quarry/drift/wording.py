@@ -19,8 +19,8 @@ from include.quarry.drift.window import Embedded, Window
 from include.quarry.records import Float32
 
 NAME = "wording"
-FLOOR = 0.02
-"""About what words give that are new in every document of 3 % of a window."""
+FLOOR = 0.01
+"""Of a window of a hundred: what ten words give that 4 % of its documents have, and nothing before had."""
 TELLING = 10
 _LEAST_DOCUMENTS = 3
 
@@ -35,16 +35,16 @@ class Gain:
 
 
 def wording(reference: Reference, window: Window, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Statistic:
-    """How many more of the window's documents have the ten most telling words, on average, than chance explains."""
+    """The share of a window whose documents all have ten new words that would tell as much, less what chance tells."""
     _, table, split = _tabulate(reference.sample, window.texts)
     labels = deal_labels(*split, permutations=permutations, seed=seed)
     if not table.shape[1]:
         return _statistic(0.0, 1.0)
-    ratios, gains = _compare(table, labels)
-    rows = np.argpartition(-ratios, min(TELLING, len(ratios)) - 1, axis=0)[:TELLING]
-    sums, shares = (np.take_along_axis(each, rows, axis=0) for each in (ratios, gains))
-    means = shares.mean(axis=0)
-    return _statistic(float(means[0] - means[1:].mean()), p_value(sums.sum(axis=0)))
+    ratios, _ = _compare(table, labels)
+    telling = min(TELLING, len(ratios))
+    sums = np.partition(ratios, -telling, axis=0)[-telling:].sum(axis=0)
+    wholly_new = 2 * split[1] * np.log(sum(split) / split[1]) * telling
+    return _statistic(float((sums[0] - sums[1:].mean()) / wholly_new), p_value(sums))
 
 
 def most_telling(reference: Reference, window: Window, count: int = TELLING) -> list[Gain]:
@@ -58,7 +58,7 @@ def most_telling(reference: Reference, window: Window, count: int = TELLING) -> 
 
 
 def _statistic(value: float, probability: float) -> Statistic:
-    meaning = "more of the documents that have the most telling words, as a share above chance"
+    meaning = "share of the window that its most telling words mark as new, above chance"
     return Statistic(NAME, value=value, floor=FLOOR, p_value=probability, meaning=meaning)
 
 

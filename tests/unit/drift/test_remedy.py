@@ -1,7 +1,11 @@
 """The remedy follows from the numbers."""
 
+from dataclasses import replace
+
+import numpy as np
+
 from include.quarry.drift.detection import detect
-from include.quarry.drift.remedy import CandidateGate, choose_remedy
+from include.quarry.drift.remedy import CandidateGate, choose_remedy, query_remedy
 from include.quarry.drift.statistic import Statistic
 from include.quarry.drift.verdict import State, insufficient_data, judge, model_changed
 
@@ -27,6 +31,24 @@ def test_mass_that_moved_between_known_regions_needs_new_centroids_only(texts_of
         assert verdict.outcome == "drift"
         actions.append(choose_remedy(verdict).action)
     assert actions.count("refresh_centroids") >= 4
+
+
+def test_known_things_in_other_words_call_for_a_look_at_the_source(texts_of, topics_of, reference_of, window_of):
+    reference, texts = reference_of(texts_of(1, topics_of(1, 200))), texts_of(2, topics_of(2, 80))
+    new_words = np.arange(90_000, 90_020, dtype=np.uint32)
+    wrapped = replace(texts, words=tuple(np.union1d(words, new_words) for words in texts.words))
+    verdict = detect(reference, window_of(wrapped), None, State())
+    assert verdict.outcome == "drift"
+    assert choose_remedy(verdict).action == "check_wording"
+
+
+def test_drift_of_queries_gets_the_suite_renewed_and_builds_nothing(texts_of, topics_of, reference_of, window_of):
+    reference = reference_of(texts_of(1, topics_of(1, 200)))
+    verdict = detect(reference, window_of(texts_of(2, [NEW] * 40 + topics_of(2, 40))), None, State())
+    remedy = query_remedy(verdict)
+    assert remedy.action == "renew_suite"
+    assert "% of the queries are about something new" in remedy.reason
+    assert query_remedy(judge([], State())).action == "none"
 
 
 def test_new_ground_needs_training_and_mostly_new_ground_a_look_at_the_model(

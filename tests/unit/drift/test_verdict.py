@@ -1,5 +1,8 @@
 """One verdict: Holm's correction, floors on the effect, and a state that does not flap."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,4 +105,4 @@ def test_every_alarm_is_explained_with_its_numbers() -> None:
 def test_a_verdict_comes_back_from_json_as_it_was() -> None:
     carried = Statistic("sentinels", 0.0, 1e-3, None, "", {"moved": 0.0})
     verdict = judge([carried, *statistics(0.012, 0.5)], State("watch", 1))
-    assert Verdict.from_json(verdict.to_json()) == verdict
+    assert Verdict.from_parts(json.loads(json.dumps(asdict(verdict)))) == verdict

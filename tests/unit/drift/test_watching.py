@@ -94,6 +94,24 @@ def test_other_content_is_drift_with_a_remedy_for_as_long_as_it_lasts(corpus: Co
     assert later["outcome"] == "drift"
 
 
+def test_documents_that_were_late_are_judged_with_the_window_that_they_changed_in(corpus: Corpus) -> None:
+    """The backfill stands still: what arrives has no vectors when its window is judged."""
+    _watch(corpus).remember(TopicEmbedder())
+    since = datetime.now(UTC)
+    for number in range(200, 260):
+        corpus.put(f"d{number}", f"coral of stone number {number}.")
+    ended = since.replace(microsecond=0) + timedelta(hours=1)
+    first = _watch(corpus).judge(TopicEmbedder(), since, ended)
+    assert first["outcome"] == "insufficient_data"
+    assert _watch(corpus).memory().history()[0].waiting == 60
+    corpus.embed(TopicEmbedder())
+    second = _watch(corpus).judge(TopicEmbedder(), ended, ended + timedelta(hours=1))
+    judged = _watch(corpus).memory().history()
+    assert [(window.verdict.outcome, window.waiting) for window in judged] == [("drift", 0), ("insufficient_data", 0)]
+    assert second["outcome"] == "insufficient_data"
+    assert judged[-1].verdict.state.condition == "drift"
+
+
 def test_a_changed_model_is_told_from_changed_content(corpus: Corpus) -> None:
     _watch(corpus).remember(TopicEmbedder())
     assert _judge(corpus, datetime.now(UTC), TopicEmbedder(turned=True))["outcome"] == "model_changed"

@@ -1,20 +1,23 @@
 """A judged window leaves a page that a person can read, a picture, Evidently's report and the verdict itself."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evaluation.drift_picture import JudgedWindow, draw_trend
-from evaluation.drift_report import write_report
+from evaluation.drift_picture import draw_trend
+from evaluation.drift_report import Findings, write_report
 from include.quarry.drift.detection import detect
+from include.quarry.drift.memory import JudgedWindow
 from include.quarry.drift.reference import Reference, remember
 from include.quarry.drift.remedy import Remedy, choose_remedy
 from include.quarry.drift.verdict import State, Verdict, insufficient_data
 from include.quarry.drift.window import Embedded, Window
-from include.quarry.drift.words import words_of
+from include.quarry.drift.words import spell, words_of
 from include.quarry.records import Vectors
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -55,14 +58,17 @@ def history(reference: Reference) -> list[JudgedWindow]:
 
 def test_the_report_is_whole(reference: Reference, history: list[JudgedWindow], tmp_path: Path) -> None:
     last = history[-1].verdict
-    paths = write_report(tmp_path / "r", reference, make_window(4, 30), history, choose_remedy(last))
+    spelled = spell(["coral", "granite"])
+    findings = Findings(reference, make_window(4, 30), history, choose_remedy(last), spelled)
+    paths = write_report(tmp_path / "r", findings)
     assert [path.name for path in paths] == ["drift.html", "trend.png", "verdict.json", "evidently.html"]
     page = paths[0].read_text()
     assert "Drift of content in main: drift" in page
     assert "60 chunks of 60 documents" in page
     assert "retrain" in page
     assert all(one.name in page for one in last.statistics)
-    assert Verdict.from_json(paths[2].read_text()) == last
+    assert "<td>coral</td><td>50.0%</td><td>0.0%</td>" in page
+    assert Verdict.from_parts(json.loads(paths[2].read_text())) == last
     assert paths[1].read_bytes().startswith(b"\x89PNG")
     evidently = paths[3].read_text()
     assert "Drift in embeddings" in evidently
@@ -74,11 +80,24 @@ def test_the_furthest_documents_are_listed_and_nothing_in_a_name_is_markup(
 ) -> None:
     monkeypatch.setattr("evaluation.drift_report.write_evidently", lambda *_: None)
     window = make_window(4, 5, name="<script>")
-    page = write_report(tmp_path, reference, window, history, Remedy("none", "a < b"))[0].read_text()
+    page = write_report(tmp_path, Findings(reference, window, history, Remedy("none", "a < b")))[0].read_text()
     assert "<script>" not in page
     for row in range(5):
         assert f"<td>&lt;script&gt;-{row}</td>" in page
     assert "a &lt; b" in page
+
+
+def test_queries_are_shown_by_their_text_and_late_documents_are_told_of(
+    reference: Reference, history: list[JudgedWindow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluation.drift_report.write_evidently", lambda *_: None)
+    asked = replace(reference, subject="queries")
+    late = [*history[:-1], replace(history[-1], waiting=7)]
+    titles = {"q-0": "Where is the quarry?"}
+    findings = Findings(asked, make_window(4, 5, name="q"), late, Remedy("renew_suite", ""), titles=titles)
+    page = write_report(tmp_path, findings)[0].read_text()
+    assert "<td>Where is the quarry?</td>" in page
+    assert "60 queries, 7 more without vectors yet" in page
 
 
 def test_the_trend_has_a_panel_for_each_statistic_with_its_alarm_line(history: list[JudgedWindow]) -> None:
@@ -96,6 +115,6 @@ def test_the_trend_has_a_panel_for_each_statistic_with_its_alarm_line(history: l
 def test_windows_without_a_judgement_do_not_hinder_the_picture(reference: Reference, tmp_path: Path) -> None:
     empty = Window(make_texts(0, []), START, START + timedelta(days=1))
     judged = JudgedWindow(empty.since, empty.until, insufficient_data("the window is empty", State()))
-    paths = write_report(tmp_path, reference, empty, [judged], Remedy("none", ""))
+    paths = write_report(tmp_path, Findings(reference, empty, [judged], Remedy("none", "")))
     assert [path.name for path in paths] == ["drift.html", "trend.png", "verdict.json"]
     assert "the window is empty" in paths[0].read_text()
