@@ -33,6 +33,7 @@ def draw_trend(history: Sequence[JudgedWindow]) -> Figure:
         _draw_effect(axes, name, history)
     _draw_probabilities(panels[-1], history)
     outcomes = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in _COLOURS.values()]
+    figure.supxlabel("filled: significant by itself; dashed: the floor of an effect, the levels of an alarm", size=8)
     figure.legend(outcomes, list(_COLOURS), loc="outside upper center", ncols=len(_COLOURS), fontsize=8)
     return figure
 
@@ -58,7 +59,7 @@ def _draw_probabilities(axes: Axes, history: Sequence[JudgedWindow]) -> None:
     axes.set(yscale="log", ylabel="adjusted p")
     axes.tick_params(axis="x", labelrotation=20)
     if names:
-        axes.legend(fontsize=7, ncols=len(names), loc="lower left")
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _day(window: JudgedWindow) -> np.datetime64:

@@ -1,5 +1,6 @@
 """The corpora of the drift benchmark as vectors: cut and embedded once by the product's own parts, kept on disk."""
 
+import json
 import random
 import tarfile
 import tempfile
@@ -40,6 +41,12 @@ class Corpora:
         label = f"{name}-{change.__name__}" if change else name
         return self._kept(label, lambda: self._read_beir(name, change))
 
+    def queries(self, name: str) -> Embedded:
+        """The questions of a judged set, a document each."""
+        lines = (self.data / name / "queries.jsonl").read_text(encoding="utf-8").splitlines()
+        asked = [json.loads(line) for line in lines]
+        return self._kept_texts(f"{name}-queries", lambda: ([q["text"] for q in asked], [q["_id"] for q in asked]))
+
     def kedro(self, version: str) -> Embedded:
         """The documentation at one version; a document is named by its path."""
         return self._kept(f"kedro-{version}", lambda: self._read_kedro(version))
@@ -58,10 +65,13 @@ class Corpora:
                 yield item.load()
 
     def _kept(self, label: str, documents: Callable[[], Iterable[RawDocument]]) -> Embedded:
+        return self._kept_texts(label, lambda: self._cut(documents()))
+
+    def _kept_texts(self, label: str, read: Callable[[], tuple[list[str], list[str]]]) -> Embedded:
         path = self.cache / f"{label}-texts-{EmbeddingSpec().fingerprint}.npz"
         if not path.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
-            texts, owners = self._cut(documents())
+            texts, owners = read()
             print(f"  embedding {label}: {len(texts)} chunks of {len(set(owners))} documents", flush=True)
             batches = [self._embedder.encode(texts[at : at + _BATCH]).values for at in range(0, len(texts), _BATCH)]
             np.savez(path, values=np.concatenate(batches), owners=owners, texts=texts)

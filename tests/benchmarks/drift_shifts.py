@@ -1,5 +1,6 @@
 """Ways to change a text without changing what it is about: another wording, another language, boilerplate around it."""
 
+import random
 import re
 
 BOILERPLATE = (
@@ -63,6 +64,14 @@ def paraphrase(text: str) -> str:
     """The same said otherwise: other words, the sentences the other way round."""
     sentences = [part.strip() for part in re.split(r"\s\.(?:\s|$)|\.\s", text) if part.strip()]
     return "In plain words: " + ". ".join(_replace(part, _OTHER_WORDS) for part in reversed(sentences)) + "."
+
+
+def reword(text: str) -> str:
+    """The same, but for half of those words, another half in each text, and nothing else that all texts share."""
+    chosen = random.Random(text).sample(sorted(_OTHER_WORDS), len(_OTHER_WORDS) // 2)
+    sentences = [part.strip() for part in re.split(r"\s\.(?:\s|$)|\.\s", text) if part.strip()]
+    words = {word: _OTHER_WORDS[word] for word in chosen}
+    return ". ".join(_replace(part, words) for part in reversed(sentences)) + "."
 
 
 def translate(text: str) -> str:

@@ -29,7 +29,7 @@ def detect(
     """Judge the window. `sentinel_vectors` are SENTINELS encoded now; None leaves that check out.
 
     The sentinels come first, for nothing else means anything if they moved. The window is sampled to a bounded number
-    of documents, so the time does not grow with it. Fewer than 400 permutations cannot make one window a drift.
+    of documents, so the time does not grow with it. Fewer than 499 permutations cannot make one window a drift.
     Raises `ForeignVectors` when the window is of another space.
     """
     checked: tuple[Statistic, ...] = ()

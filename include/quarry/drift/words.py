@@ -15,7 +15,8 @@ Words = NDArray[np.uint32]
 
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 """Scripts that put no space between words: each sign counts as one."""
-_WORD = re.compile(f"[{_UNSPACED}]|[^\\W\\d_{_UNSPACED}]+")
+_LETTERS = f"[^\\W\\d_{_UNSPACED}]+"
+_WORD = re.compile(f"[{_UNSPACED}]|{_LETTERS}(?:['\u2019]{_LETTERS})*")
 
 
 def words_of(text: str) -> Words:

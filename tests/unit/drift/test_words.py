@@ -12,6 +12,10 @@ def test_words_are_counted_once_whatever_their_case_and_digits_are_none() -> Non
     assert sorted(found.tolist()) == found.tolist()
 
 
+def test_an_apostrophe_does_not_make_a_word_of_a_letter() -> None:
+    assert set(words_of("the mason's, the mason\u2019s").tolist()) == set(spell(["the", "mason's", "mason\u2019s"]))
+
+
 def test_scripts_without_spaces_are_read_sign_by_sign() -> None:
     assert set(words_of("花崗岩は硬い rock").tolist()) == set(spell(["花", "崗", "岩", "は", "硬", "い", "rock"]))
 
