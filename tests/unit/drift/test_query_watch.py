@@ -41,13 +41,13 @@ def ask(corpus: Corpus, topics: list[str], count: int, at: datetime, *, tenant: 
     """As many different questions, each asked so often."""
     rows = [
         {
-            "query_id": f"{tenant}-{at:%d%H}-{number}-{time}",
+            "query_id": f"{tenant}-{at:%d%H%M%S}-{number}-{time}",
             "corpus": "main",
             "tenant": tenant,
             "subject": "someone",
             "asked_at": at,
             "kind": "retrieve",
-            "query": f"{topics[number % len(topics)]} of stone question {at:%d%H} {number}",
+            "query": f"{topics[number % len(topics)]} of stone question {at:%d%H%M%S} {number}",
             "index_version": "v1",
             "hits": [],
         }

@@ -38,6 +38,6 @@ def test_a_new_topic_in_a_fifth_of_one_window_is_found(levels_of) -> None:
     assert found.count("overwhelming") >= 18
 
 
-def test_a_known_topic_that_takes_a_third_more_of_the_window_is_found(levels_of) -> None:
-    found = levels_of([KNOWN] * (WINDOW // 3), 20)
+def test_a_known_topic_that_takes_two_fifths_more_of_the_window_is_found(levels_of) -> None:
+    found = levels_of([KNOWN] * (2 * WINDOW // 5), 20)
     assert 20 - found.count("calm") >= 18
