@@ -42,14 +42,15 @@ async def compare_tiers(
             task = progress.add_task(f"asking {each}", total=len(cases))
             answers = []
             for case in cases:
-                answers.append(await _ask(answerer, case, Wish(each), settings.request_timeout_s))
+                answers.append(await ask(answerer, case, Wish(each), settings.request_timeout_s))
                 progress.advance(task)
             runs.append(TierRun(wanted=each, answers=tuple(answers)))
     models = {"fast": settings.fast_model, "deep": settings.deep_model}
     return TiersRecord(suite=folder.name, started_at=started_at, models=models, runs=tuple(runs))
 
 
-async def _ask(answerer: Answerer, case: Case, wish: Wish, time_s: float) -> AnswerRecord:
+async def ask(answerer: Answerer, case: Case, wish: Wish, time_s: float) -> AnswerRecord:
+    """The answer to one case."""
     visit = Visit(Caller("evaluation", "evaluation", frozenset(("answer",))), "0" * 32, Deadline(time_s), "")
     passages = [flatten(hit.chunk.passage.text) for hit in case.hits]
     started, sentences = time.perf_counter(), list[str]()

@@ -1,7 +1,7 @@
 """The command line: `run` measures, `compare` tells runs apart, `gate` decides; `drift`, `feedback`, `access` report.
 
-`gate` judges a run by its suite's thresholds or, with `--candidate`, an index version against the live one. Its last
-line on standard output is the verdict as JSON.
+`gate` judges a run by its suite's thresholds or, with `--candidate`, an index version against the live one, or, with
+`--release`, a model and prompt. Its last line on standard output is the verdict as JSON.
 
 Exit codes: 0 done, or the gate's pass; 1 the gate's fail; 2 could not be done, or could not be judged.
 """
@@ -16,10 +16,10 @@ from typing import Any
 
 from rich.console import Console
 
-from evaluation.arguments import add_run_options, add_tiers_options, moment, positive
+from evaluation.arguments import add_gate_options, add_run_options, add_tiers_options, moment, positive
 from evaluation.comparison import compare
 from evaluation.gate import EXIT_CODES, Verdict, judge
-from evaluation.gate_candidate import LIVE, GateOptions, gate_version
+from evaluation.gate_candidate import GateOptions, gate_version
 from evaluation.gate_record import reasons_of
 from evaluation.judgments import load_suite
 from evaluation.metrics import METRICS
@@ -28,7 +28,6 @@ from evaluation.report import print_comparison, print_gate, print_run, print_tie
 from evaluation.session import RunOptions, execute
 from evaluation.trial import AskOptions
 from include.quarry.errors import InvalidInput, QuarryError
-from include.quarry.routing.follower import PATIENCE_S
 from include.quarry.settings import Settings, load_settings
 
 _ROWS = 10
@@ -63,6 +62,8 @@ def _compare(options: argparse.Namespace, console: Console) -> int:
 
 
 def _gate(options: argparse.Namespace, console: Console) -> int:
+    if options.release:
+        return _gate_release(options, console)
     if options.candidate:
         return _gate_candidate(options, console)
     baseline = _find_record(options.baseline, options.mlflow) if options.baseline else None
@@ -105,6 +106,34 @@ def _gate_candidate(options: argparse.Namespace, console: Console) -> int:
         console.print(f"MLflow run: {run_id}", highlight=False)
     _print_json(record.summary | {"mlflow_run": run_id})
     return EXIT_CODES[record.outcome]
+
+
+def _gate_release(options: argparse.Namespace, console: Console) -> int:
+    from evaluation.release_gate import Asked  # noqa: PLC0415 it brings the models' engines
+    from evaluation.release_session import judge_release, print_release  # noqa: PLC0415
+
+    if options.record or options.baseline or options.corpus or options.candidate:
+        raise InvalidInput("--release compares two releases; it takes no record, --baseline, --corpus or --candidate")
+    client, asked = _connect(options), Asked(options.answerable, options.unanswerable)
+    record, run_id = judge_release(options.release, options.suite, load_settings(), asked), None
+    print_release(console, record)
+    if client:
+        from evaluation.registries import log_release  # noqa: PLC0415 mlflow takes seconds to import
+
+        run_id = log_release(client, record)
+        console.print(f"MLflow run: {run_id}", highlight=False)
+    if options.json:
+        record.write(options.json)
+        console.print(f"record: {options.json}", highlight=False)
+    _print_json(record.summary | {"mlflow_run": run_id})
+    return EXIT_CODES[record.outcome]
+
+
+def _releases(options: argparse.Namespace, console: Console) -> int:
+    from evaluation.release_session import tell_registries  # noqa: PLC0415 mlflow takes seconds to import
+
+    _print_json({"releases": tell_registries(options.mlflow, load_settings())})
+    return 0
 
 
 def _drift(options: argparse.Namespace, console: Console) -> int:
@@ -233,20 +262,15 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
 
     gate = commands.add_parser("gate", help="decide about a run or a candidate: exit 0 pass, 1 fail, 2 undecided")
     gate.set_defaults(command=_gate)
-    gate.add_argument("record", nargs="?", help="a run: JSON file or MLflow id; default: run the suite now")
-    gate.add_argument("--suite", metavar="NAME_OR_FOLDER", help="whose thresholds; default: the run's own")
-    gate.add_argument("--baseline", metavar="RUN", help="also fail if significantly worse than this run")
-    gate.add_argument("--candidate", metavar="VERSION", help="judge this index version against another")
-    gate.add_argument("--against", default=LIVE, metavar="VERSION", help="the other one (default: %(default)s)")
-    gate.add_argument("--trained-on", type=Path, metavar="FILE", help="hashes of queries the candidate was tuned on")
-    gate.add_argument(
-        "--patience", type=float, default=PATIENCE_S, metavar="S", help="wait for vectors (default: %(default)s)"
-    )
-    add_run_options(gate, settings)
+    add_gate_options(gate, settings)
 
     tiers = commands.add_parser("tiers", help="ask the same questions of fast, deep and auto: quality, cost, latency")
     tiers.set_defaults(command=_tiers)
     add_tiers_options(tiers, settings)
+
+    releases = commands.add_parser("releases", help="have MLflow's registries hold the models and prompts of releases")
+    releases.set_defaults(command=_releases)
+    releases.add_argument("--mlflow", default=settings.mlflow_url, metavar="URI", help="default: %(default)s")
 
     drift = commands.add_parser("drift", help="report the window of a corpus that was judged for drift last")
     drift.set_defaults(command=_drift)

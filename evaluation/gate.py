@@ -22,7 +22,17 @@ from evaluation.significance import Interval, bootstrap_mean
 
 Outcome = Literal["pass", "fail", "undecided"]
 Ground = Literal[
-    "threshold", "baseline", "doubt", "completeness", "passages", "vectors", "relevance", "latency", "size"
+    "threshold",
+    "baseline",
+    "doubt",
+    "completeness",
+    "passages",
+    "vectors",
+    "relevance",
+    "latency",
+    "size",
+    "answers",
+    "cost",
 ]
 EXIT_CODES: dict[Outcome, int] = {"pass": 0, "fail": 1, "undecided": 2}
 

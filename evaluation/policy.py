@@ -1,10 +1,10 @@
-"""How the gate decides about a candidate: `gate` in suite.yaml. Every field may be left out."""
+"""How the gate decides about a candidate, a version or a release: `gate` in suite.yaml. Every field may be left out."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class GatePolicy(BaseModel):
-    """Margins and budgets of a candidate, against the live version, and what is enough to doubt."""
+    """Margins and budgets of a candidate, against what is live, and what is enough to doubt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,3 +21,7 @@ class GatePolicy(BaseModel):
     max_stale_share: float = Field(0.05, ge=0, le=1, description="judged documents that are gone or have changed")
     max_trained_share: float = Field(0.0, ge=0, le=1, description="judged queries the candidate was tuned on")
     max_split_share: float = Field(0.1, ge=0, le=1, description="queries answered at two places of the log")
+    answer_margin: float = Field(0.1, ge=0, description="loss in answers of a release, at each interval's lower bound")
+    max_cost_ratio: float = Field(1.5, gt=0, description="price of a release's answers, over the live release's")
+    min_answerable: int = Field(30, ge=1, description="questions that can be answered, to judge a release by")
+    min_unanswerable: int = Field(15, ge=1, description="questions that cannot be answered, to judge a release by")

@@ -66,7 +66,7 @@ def print_tiers(console: Console, record: TiersRecord) -> None:
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
     """The decision, and why."""
-    _print_decision(console, verdict.outcome, verdict.reasons)
+    print_decision(console, verdict.outcome, verdict.reasons)
 
 
 def print_gate(console: Console, record: GateRecord, *, rows: int) -> None:
@@ -83,7 +83,7 @@ def print_gate(console: Console, record: GateRecord, *, rows: int) -> None:
     if record.comparison:
         worst = [QueryChange(c.query_id, c.text, c.live, c.candidate) for c in record.comparison.worst[:rows]]
         _print_changes(console, "Greatest losses", worst)
-    _print_decision(console, record.outcome, record.reasons)
+    print_decision(console, record.outcome, record.reasons)
 
 
 def print_comparison(console: Console, comparison: Comparison, *, rows: int) -> None:
@@ -100,7 +100,8 @@ def print_comparison(console: Console, comparison: Comparison, *, rows: int) -> 
     _print_changes(console, "Greatest gains", comparison.best[:rows])
 
 
-def _print_decision(console: Console, outcome: Outcome, reasons: Sequence[Reason | ReasonRecord]) -> None:
+def print_decision(console: Console, outcome: Outcome, reasons: Sequence[Reason | ReasonRecord]) -> None:
+    """The outcome, and why."""
     console.print(Text(f"verdict: {outcome}", style=f"bold {_COLOURS[outcome]}"))
     for reason in reasons:
         ground = "" if outcome == "pass" else f"{reason.ground}: "

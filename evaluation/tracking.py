@@ -21,6 +21,8 @@ from evaluation.record import RunRecord, read_record
 from include.quarry.drift.verdict import Verdict as DriftVerdict
 from include.quarry.errors import NotFound, Unavailable
 
+Client = MlflowClient
+"""For those who use one and import no mlflow."""
 EXPERIMENT = "quarry-relevance"
 GATE_EXPERIMENT = "quarry-gates"
 TIERS_EXPERIMENT = "quarry-tiers"
@@ -56,7 +58,7 @@ def log_run(client: MlflowClient, record: RunRecord, verdict: Verdict | None) ->
 
     Returns MLflow's run id. Raises `Unavailable` when MLflow stops answering half-way; the run is then left open.
     """
-    with _run(client, EXPERIMENT, _tags(record, verdict)) as run_id:
+    with kept_run(client, EXPERIMENT, _tags(record, verdict)) as run_id:
         client.log_batch(run_id, metrics=_metrics(record), params=_params(record))
         client.log_table(run_id, _query_table(record), "queries.json")
         client.log_figure(run_id, draw(record), "distribution.png")
@@ -82,7 +84,7 @@ def log_gate(client: MlflowClient, record: GateRecord) -> str:
     at_ms = int(record.started_at.timestamp() * 1000)
     numbers = {name: value for name, value in record.facts.items() if not isinstance(value, str)}
     params = [Param(name, value) for name, value in record.facts.items() if isinstance(value, str)]
-    with _run(client, GATE_EXPERIMENT, tags) as run_id:
+    with kept_run(client, GATE_EXPERIMENT, tags) as run_id:
         if record.comparison:
             comparison = record.comparison
             numbers |= {f"change.{name}": getattr(comparison, name) for name in ("mean", "low", "high", "p_value")}
@@ -109,7 +111,7 @@ def log_drift(client: MlflowClient, verdict: DriftVerdict, tags: Mapping[str, st
     named = {"verdict": verdict.outcome, "verdict.reasons": "; ".join(verdict.reasons), "mlflow.runName": name}
     numbers = {f"{one.name}.effect": one.value for one in verdict.statistics}
     numbers |= {f"{name}.adjusted_p": value for name, value in verdict.adjusted.items()}
-    with _run(
+    with kept_run(
         client,
         DRIFT_EXPERIMENT,
         {**tags, **named, "mlflow.runName": f"{tags['corpus']} {tags['subject']} {verdict.outcome}"},
@@ -134,7 +136,7 @@ def log_review(client: MlflowClient, review: Review, paths: Sequence[Path]) -> s
     }
     numbers = {"rated": review.rated, "low": review.low, "subjects": len(review.clusters)}
     numbers |= {f"cause.{cause}": count for cause, count in review.causes.items()}
-    with _run(client, FEEDBACK_EXPERIMENT, tags) as run_id:
+    with kept_run(client, FEEDBACK_EXPERIMENT, tags) as run_id:
         for name, value in numbers.items():
             client.log_metric(run_id, name, value)
         for path in paths:
@@ -161,7 +163,7 @@ def log_access(client: MlflowClient, inspection: Inspection, paths: Sequence[Pat
         "odd_reads": len(inspection.odd),
         "verified": seal.records,
     }
-    with _run(client, AUDIT_EXPERIMENT, tags) as run_id:
+    with kept_run(client, AUDIT_EXPERIMENT, tags) as run_id:
         for name, value in counts.items():
             client.log_metric(run_id, name, value)
         for path in paths:
@@ -171,13 +173,11 @@ def log_access(client: MlflowClient, inspection: Inspection, paths: Sequence[Pat
 
 def kept_seals(client: MlflowClient) -> dict[int, str]:
     """Hashes of the seals that MLflow has kept, by number: the first that was kept of each counts."""
-    try:
+    with answering():
         experiment = client.get_experiment_by_name(AUDIT_EXPERIMENT)
         if experiment is None:
             return {}
         runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=1000)
-    except MlflowException as error:
-        raise _lost(error) from error
     tags = [run.data.tags for run in runs]
     return {int(each[_SEAL_NUMBER]): each[_SEAL_HASH] for each in tags if _SEAL_NUMBER in each}
 
@@ -192,7 +192,7 @@ def log_tiers(client: MlflowClient, record: TiersRecord) -> list[str]:
         name = f"{record.suite} {run.wanted} {record.started_at:%Y-%m-%d %H:%M}"
         tags = {"suite": record.suite, "tier": run.wanted, "mlflow.runName": name}
         params = [Param(f"model.{tier}", model) for tier, model in record.models.items()]
-        with _run(client, TIERS_EXPERIMENT, tags) as run_id:
+        with kept_run(client, TIERS_EXPERIMENT, tags) as run_id:
             metrics = [Metric(measure, value, at_ms, 0) for measure, value in run.measures.items()]
             client.log_batch(run_id, metrics=metrics, params=params)
             rows = [answer.model_dump(mode="json") for answer in run.answers]
@@ -212,16 +212,23 @@ def fetch_record(client: MlflowClient, run_id: str) -> RunRecord:
 
 
 @contextmanager
-def _run(client: MlflowClient, experiment: str, tags: dict[str, str]) -> Iterator[str]:
-    """A new run, by its id, which ends with the block. Raises `Unavailable` when MLflow stops answering inside."""
+def answering() -> Iterator[None]:
+    """Raise `Unavailable` when MLflow stops answering inside."""
     try:
+        yield
+    except MlflowException as error:
+        raise _lost(error) from error
+
+
+@contextmanager
+def kept_run(client: MlflowClient, experiment: str, tags: dict[str, str]) -> Iterator[str]:
+    """A new run, by its id, which ends with the block. Raises `Unavailable` when MLflow stops answering inside."""
+    with answering():
         found = client.get_experiment_by_name(experiment)
         experiment_id = found.experiment_id if found else client.create_experiment(experiment)
         run_id: str = client.create_run(experiment_id, tags=tags).info.run_id
         yield run_id
         client.set_terminated(run_id)
-    except MlflowException as error:
-        raise _lost(error) from error
 
 
 def _tags(record: RunRecord, verdict: Verdict | None) -> dict[str, str]:

@@ -29,5 +29,6 @@ def tell_registries(settings: Settings) -> str:
         return f"MLflow has not answered for {_PATIENCE_S:.0f} s; {AGAIN}"
     if done.returncode == 0:
         return ""
-    said = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
-    return f"{said[-500:]}; {AGAIN}"
+    lines = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+    said = lines[-1] if lines[0].startswith("Traceback") else " ".join(lines)
+    return f"{said}; {AGAIN}"
