@@ -119,6 +119,10 @@ class Settings(BaseSettings):
     cache: CacheKind = Field(
         "memory", description="what keeps results: each process, or also a server that replicas share; off keeps none"
     )
+    cache_answers: bool = Field(
+        False,
+        description="keep answers too; off, so that who asks twice, to compare tiers or models, say, has two answers",
+    )
     cache_bytes: int = Field(64 * 2**20, ge=2**20, description="what one process keeps at most, in bytes")
     cache_ttl_s: float = Field(300, ge=1, le=86_400, description="how long a result is kept at most, in seconds")
 

@@ -12,6 +12,9 @@ from starlette.types import ASGIApp
 
 from include.quarry.audit.lookup import AuditDesk
 from include.quarry.audit.opening import open_ledger
+from include.quarry.cache.answers import CachedAnswers
+from include.quarry.cache.counts import Counts
+from include.quarry.cache.opening import open_layers
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import Accepted
 from include.quarry.errors import NotFound, Unavailable
@@ -34,9 +37,9 @@ from include.quarry.gateway.usage_routes import usage_routes
 from include.quarry.gateway.version_routes import version_routes
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answering import Answerer, AnswerTier
-from include.quarry.generation.composition import absence_of
+from include.quarry.generation.composition import absence_of, default_origin
 from include.quarry.generation.prices import read_prices
-from include.quarry.generation.protocol import Tier
+from include.quarry.generation.protocol import TIERS, Tier
 from include.quarry.limits.plans import read_plans
 from include.quarry.limits.report import UsageReport
 from include.quarry.operations.installation import REPOSITORY
@@ -48,6 +51,7 @@ from include.quarry.routing.live_embedding import Embedded, live_embedding
 from include.quarry.routing.status import corpus_status
 from include.quarry.settings import Settings
 from include.quarry.versions.desk import VersionDesk
+from ray_apps.gateway.cache_metrics import CacheMetrics
 from ray_apps.gateway.limit_metrics import LimitMetrics
 from ray_apps.gateway.remote import unwrapped
 from ray_apps.gateway.tiers import RemoteTier
@@ -73,7 +77,11 @@ class GatewayDeployment:
         self._door = open_door(settings, open_ledger(settings, "gateway"))
         self._limits = LimitMetrics(self._door.limiter)
         self._fast = fast
-        self._watch = ReleaseWatch(self._database, lambda tier: absence_of(tier, settings))
+        self._watch = ReleaseWatch(
+            self._database,
+            lambda tier: absence_of(tier, settings),
+            {tier: default_origin(tier, settings) for tier in TIERS},
+        )
         self._watch.start()
         tiers: dict[Tier, AnswerTier] = {
             "fast": RemoteTier(fast, lambda: self._watch.absence_of("fast")),
@@ -81,11 +89,12 @@ class GatewayDeployment:
         }
         prices = read_prices(REPOSITORY / settings.prices)
         self._answerer = Answerer(tiers, prices=prices, at_once=settings.answers_at_once)
+        self._cached = _cached(settings, self._watch)
         self._retrieval = serve.get_deployment_handle("Retrieval", app_name="retrieval")
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP side, built in the replica. /v1/retrieve is here for the OpenAPI page; its own prefix wins."""
-        door, asking = self._door, Asking(self.retrieve, self._answerer.answer)
+        door, asking = self._door, Asking(self.retrieve, self._answerer.answer, self._cached)
         routers = (
             document_routes(self, door),
             retrieval_routes(self.retrieve, door),
@@ -182,3 +191,12 @@ class GatewayDeployment:
                     await asyncio.gather(*(part.check_health.remote() for part in parts))
         except (TimeoutError, RayError, RayServeException) as error:
             raise Unavailable(f"a part is not ready ({type(error).__name__}); try again shortly") from error
+
+
+def _cached(settings: Settings, watch: ReleaseWatch) -> CachedAnswers | None:
+    counts = Counts()
+    layers = open_layers(settings, counts) if settings.cache_answers else None
+    if layers is None:
+        return None
+    CacheMetrics("answers", counts, layers.memory)
+    return CachedAnswers(layers, counts, lambda *asked: {tier: watch.maker(tier, *asked) for tier in TIERS})

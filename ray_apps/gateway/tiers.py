@@ -13,6 +13,7 @@ from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answers import Ended, TierEvent
 from include.quarry.generation.evidence import Evidence
 from include.quarry.generation.protocol import Wish
+from include.quarry.generation.tier_choice import SILENT
 from ray_apps.gateway.remote import unwrapped
 
 FIRST_S = 2.0
@@ -34,7 +35,7 @@ class RemoteTier:
 
     @property
     def absence(self) -> str:
-        return "does not answer" if time.monotonic() < self._rests_until else self._absent()
+        return SILENT if time.monotonic() < self._rests_until else self._absent()
 
     async def answer(
         self, question: str, evidence: Sequence[Evidence], wish: Wish, visit: Visit

@@ -146,14 +146,7 @@ class RetrievalDeployment:
 
 def _cached(settings: Settings, comparisons: Comparisons) -> CachedRetrieval | None:
     counts = Counts()
-    layers = open_layers(
-        settings.cache,
-        counts,
-        max_bytes=settings.cache_bytes,
-        ttl_s=settings.cache_ttl_s,
-        redis_url=settings.redis_url,
-        memcached_url=settings.memcached_url,
-    )
+    layers = open_layers(settings, counts)
     if layers is None:
         return None
     CacheMetrics("retrieval", counts, layers.memory)

@@ -59,6 +59,7 @@ class Notes:
                 "usage": asdict(answer.usage),
                 "spent": {tier: asdict(usage) for tier, usage in answer.spent.items()},
                 "cost": answer.cost,
+                **({"cached": True} if answer.kept else {}),
                 "cited": list(dict.fromkeys(citation.chunk_id for citation in answer.citations)),
             }
         return facts

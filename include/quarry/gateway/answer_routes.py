@@ -6,15 +6,15 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
 from include.quarry.errors import QuarryError
-from include.quarry.gateway.asking import Asked, Asking
+from include.quarry.gateway.asking import Asking
 from include.quarry.gateway.door import Door
 from include.quarry.gateway.heartbeat import beating
 from include.quarry.gateway.leaving import while_there
-from include.quarry.gateway.schema import Answered, Ask
+from include.quarry.gateway.schema import Answered, Ask, Said
 from include.quarry.gateway.visit import Visit
 
 logger = logging.getLogger(__name__)
@@ -35,16 +35,19 @@ def answer_routes(asking: Asking, door: Door) -> APIRouter:
     @router.post(
         "/v1/answer", response_model=Answered, responses=STREAMED, summary="Answer a question with checked citations"
     )
-    async def post_answer(body: Ask, visit: Annotated[Visit, admitted], request: Request) -> object:
+    async def post_answer(body: Ask, visit: Annotated[Visit, admitted], request: Request, response: Response) -> object:
         if body.stream:
-            events = _server_sent(await asking.ask(body, visit))
-            return StreamingResponse(beating(events), media_type="text/event-stream")
-        return await while_there(request, asking.whole(body, visit))
+            asked = await asking.ask(body, visit)
+            events = beating(_server_sent(asked.events))
+            return StreamingResponse(events, media_type="text/event-stream", headers=asked.headers)
+        whole = await while_there(request, asking.whole(body, visit))
+        response.headers.update(whole.headers)
+        return whole.answered
 
     return router
 
 
-async def _server_sent(asked: Asked) -> AsyncGenerator[str]:
+async def _server_sent(asked: AsyncGenerator[Said | Answered]) -> AsyncGenerator[str]:
     """`sentence` events as they are verified, then `answer`; a failure after the headers is a `problem` event."""
     try:
         async with aclosing(asked) as events:

@@ -4,7 +4,9 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
+from typing import NamedTuple
 
+from include.quarry.cache.answers import CachedAnswers, Opened, Question
 from include.quarry.errors import QuarryError
 from include.quarry.gateway.deadline import until
 from include.quarry.gateway.retrieval_routes import RetrieveFrom
@@ -19,16 +21,29 @@ from include.quarry.retrieval.retriever import Retrieval
 
 AnswerFrom = Callable[[str, Sequence[Hit], Wish, Visit], AsyncGenerator[AnswerEvent]]
 """(question, hits, wish, visit) -> verified sentences, then the whole answer; what it refuses, it refuses at once."""
-Asked = AsyncGenerator[Said | Answered]
-"""Sentences as they are verified, then the answer."""
+
+
+class Asked(NamedTuple):
+    """Sentences as they are verified, then the answer; and the headers of the response that holds them."""
+
+    events: AsyncGenerator[Said | Answered]
+    headers: dict[str, str]
+
+
+class Whole(NamedTuple):
+    """An answer, and the headers of the response that holds it."""
+
+    answered: Answered
+    headers: dict[str, str]
 
 
 class Asking:
-    """Answers questions over whatever retrieves and whatever generates."""
+    """Answers questions over whatever retrieves and whatever generates, out of the cache if there is one."""
 
-    def __init__(self, retrieve: RetrieveFrom, answer: AnswerFrom) -> None:
+    def __init__(self, retrieve: RetrieveFrom, answer: AnswerFrom, cached: CachedAnswers | None = None) -> None:
         self._retrieve = retrieve
         self._answer = answer
+        self._cached = cached
 
     async def ask(self, body: Ask, visit: Visit) -> Asked:
         """The events of an answer. Retrieval is over when this returns, so what it raises can still be a status.
@@ -43,21 +58,33 @@ class Asking:
         async with visit.deadline.holds():
             found = await self._retrieve(body.corpus, body.question, body.top_k, scope, visit, min_seq=body.min_seq)
         visit.notes.found("answer", body.corpus, body.question, found)
-        wish = Wish(body.tier, body.max_tokens)
-        answer = until(visit.deadline, self._answer(body.question, found.hits, wish, visit))
-        return self._events(read_ahead(answer), found, visit, started)
+        opened = await self._open(body, found, visit)
+        answer = until(visit.deadline, opened.events)
+        headers = {"Cache-Status": f"quarry; {opened.cache}"} if opened.cache else {}  # RFC 9211
+        return Asked(self._events(read_ahead(answer), found, visit, started), headers)
 
-    async def whole(self, body: Ask, visit: Visit) -> Answered:
+    async def whole(self, body: Ask, visit: Visit) -> Whole:
         """The answer."""
-        async with aclosing(await self.ask(body, visit)) as events:
+        asked = await self.ask(body, visit)
+        async with aclosing(asked.events) as events:
             async for event in events:
                 if isinstance(event, Answered):
-                    return event
+                    return Whole(event, asked.headers)
         raise RuntimeError("the generator ended without an answer")
+
+    async def _open(self, body: Ask, found: Retrieval, visit: Visit) -> Opened:
+        wish = Wish(body.tier, body.max_tokens)
+
+        def make() -> AsyncGenerator[AnswerEvent]:
+            return self._answer(body.question, found.hits, wish, visit)
+
+        if self._cached is None:
+            return Opened(make())
+        return await self._cached.open(Question(body.question, body.corpus, body.filters, wish), found, visit, make)
 
     async def _events(
         self, answer: AsyncGenerator[AnswerEvent], found: Retrieval, visit: Visit, started: float
-    ) -> Asked:
+    ) -> AsyncGenerator[Said | Answered]:
         try:
             async with aclosing(answer) as events:  # whoever leaves early ends the generation now
                 async for event in events:
@@ -86,6 +113,7 @@ def _answered(answer: Answer, found: Retrieval, visit: Visit, started: float) ->
         release=WrittenBy(**asdict(answer.origin)) if answer.origin else None,
         usage=asdict(answer.usage),
         cost=answer.cost,
+        cached=answer.kept,
         passages=[FoundPassage(**passage_of(hit)) for hit in answer.passages],
         index_version=found.index_version,
         query_id=visit.query_id,

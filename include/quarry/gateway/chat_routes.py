@@ -7,20 +7,20 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
 from include.quarry.errors import QuarryError
 from include.quarry.gateway.annotations import annotate
 from include.quarry.gateway.answer_routes import STREAMED
-from include.quarry.gateway.asking import Asked, Asking
+from include.quarry.gateway.asking import Asking
 from include.quarry.gateway.conversation import read_question
 from include.quarry.gateway.door import Door
 from include.quarry.gateway.heartbeat import beating
 from include.quarry.gateway.leaving import while_there
 from include.quarry.gateway.openai_errors import error_member
 from include.quarry.gateway.openai_schema import AssistantMessage, Chat, ChatCompletion, Choice, TokenUsage
-from include.quarry.gateway.schema import Answered, Cited
+from include.quarry.gateway.schema import Answered, Cited, Said
 from include.quarry.gateway.visit import Visit
 
 logger = logging.getLogger(__name__)
@@ -38,12 +38,15 @@ def chat_routes(asking: Asking, door: Door) -> APIRouter:
         responses=STREAMED,
         summary="Answer the last message of a chat",
     )
-    async def post_chat(body: Chat, visit: Annotated[Visit, admitted], request: Request) -> object:
+    async def post_chat(body: Chat, visit: Annotated[Visit, admitted], request: Request, response: Response) -> object:
         question = read_question(body)
         if body.stream:
-            events = _server_sent(await asking.ask(question, visit), _Completion(body.model, visit.query_id), body)
-            return StreamingResponse(beating(events), media_type="text/event-stream")
-        return _whole(await while_there(request, asking.whole(question, visit)), body.model)
+            asked = await asking.ask(question, visit)
+            events = beating(_server_sent(asked.events, _Completion(body.model, visit.query_id), body))
+            return StreamingResponse(events, media_type="text/event-stream", headers=asked.headers)
+        whole = await while_there(request, asking.whole(question, visit))
+        response.headers.update(whole.headers)
+        return _whole(whole.answered, body.model)
 
     return router
 
@@ -61,7 +64,9 @@ def _whole(answered: Answered, model: str) -> ChatCompletion:
     )
 
 
-async def _server_sent(asked: Asked, completion: "_Completion", body: Chat) -> AsyncGenerator[str]:
+async def _server_sent(
+    asked: AsyncGenerator[Said | Answered], completion: "_Completion", body: Chat
+) -> AsyncGenerator[str]:
     """The role, the sentences with their annotations, the end, and the usage where it was asked for.
 
     A failure after the headers is an `error` event, which the clients raise.

@@ -167,6 +167,7 @@ class Answered(BaseModel):
     release: WrittenBy | None = Field(description="whose words these are; null where no model spoke")
     usage: dict[str, int | float] = Field(description="tokens of all models asked, seconds of their engines")
     cost: float = Field(description="price of the usage, by the installation's table")
+    cached: bool = Field(description="whether it was made for an earlier, equal request, and cost nothing now")
     passages: list[FoundPassage] = Field(description="what was found, where nobody had time to answer from it")
     index_version: str
     query_id: str

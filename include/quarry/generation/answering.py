@@ -30,7 +30,7 @@ from include.quarry.generation.prices import Prices, cost_of
 from include.quarry.generation.protocol import Origin, Tier, Usage, Wish
 from include.quarry.generation.queue import Standing
 from include.quarry.generation.relevance import COVERAGE, Rarity, judge_relevance
-from include.quarry.generation.tier_choice import Policy, Situation, choose_tier
+from include.quarry.generation.tier_choice import SILENT, Policy, Situation, choose_tier
 from include.quarry.records import Hit
 
 AT_ONCE = 96
@@ -77,9 +77,17 @@ class _Case:
     draft: Draft
     reasons: list[str] = field(default_factory=list)
     spent: dict[Tier, Usage] = field(default_factory=dict)
+    asked: int = 0
+    of_the_moment: bool = False
     rung: Rung = "extractive"
     how: str = ""
     origin: Origin | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the tier that the question is for has answered to the end, or found no answer."""
+        first = self.asked == 1 and self.rung != "extractive" and not self.of_the_moment
+        return first and (self.how == "refused" or (self.how == "done" and bool(self.draft.sentences)))
 
     def note(self, reason: str) -> None:
         """Say why it went on, once."""
@@ -152,6 +160,7 @@ class Answerer:
             return []
         choice = choose_tier(self._situation(case), self._policy)
         case.reasons.append(choice.reason)
+        case.of_the_moment = choice.the_moment
         return ["deep", "fast", "extractive"] if choice.tier == "deep" else ["fast", "extractive"]
 
     def _situation(self, case: _Case) -> Situation:
@@ -172,7 +181,7 @@ class Answerer:
 
     async def _ask(self, rung: Rung, case: _Case) -> AsyncGenerator[VerifiedSentence]:
         """The tier's sentences; how it ended, and what it used, is noted in the case."""
-        case.rung, case.how, case.origin = rung, "absent", None
+        case.rung, case.how, case.origin, case.asked = rung, "absent", None, case.asked + 1
         tier = self._tiers.get(rung)
         absence = tier.absence if tier else _NOT_THERE
         if tier is None or absence:
@@ -192,7 +201,7 @@ class Answerer:
                         self._end(event, case)
         except Unavailable as error:
             _log.warning("the %s tier is gone: %s", rung, error)
-            case.note(f"{rung} {'broke off' if case.draft.sentences else 'does not answer'}")
+            case.note(f"{rung} {'broke off' if case.draft.sentences else SILENT}")
         finally:
             await events.aclose()
 
@@ -224,4 +233,5 @@ class Answerer:
             case.spent,
             tuple(hits) if overrun else (),
             case.origin if grounded or case.how == "refused" else None,
+            case.whole,
         )

@@ -45,6 +45,8 @@ class Answer:
     `tier_reason` says why this tier answered and no other. `timings_ms` counts from the start: `relevance`, `queue` and
     `first_sentence` where there are such, `total`. `usage` adds up `spent`, what each tier used that was asked; `cost`
     is its price. `origin` is the release whose sentences these are, or that found no answer; None where no model spoke.
+    `whole` is what this question always gets: the tier that it is for has answered to the end, or found no answer in
+    the passages. `kept` is one that was made for an earlier request, and has cost nothing now.
     """
 
     text: str
@@ -58,6 +60,8 @@ class Answer:
     spent: Mapping[Tier, Usage] = field(default_factory=dict)
     passages: tuple[Hit, ...] = ()
     origin: Origin | None = None
+    whole: bool = False
+    kept: bool = False
 
 
 AnswerEvent = VerifiedSentence | Answer

@@ -10,7 +10,7 @@ from include.quarry.generation.llama_cpp import LlamaCppModel
 from include.quarry.generation.model_files import find_model, is_there
 from include.quarry.generation.model_tier import ModelTier, Writers
 from include.quarry.generation.prompt import PromptTemplate
-from include.quarry.generation.protocol import DEFAULT_RELEASE, LanguageModel, Tier
+from include.quarry.generation.protocol import DEFAULT_RELEASE, LanguageModel, Origin, Tier
 from include.quarry.generation.queue import TierQueue
 from include.quarry.generation.writing import LIMITS, Writer
 from include.quarry.settings import Settings
@@ -34,6 +34,12 @@ def default_release(tier: Tier, settings: Settings) -> Release:
     """What answers where no release was promoted: the settings' model with the prompt file. Raises `Misconfigured`."""
     prompt, model = PromptTemplate.load(), settings.deep_model if tier == "deep" else settings.fast_model
     return Release(DEFAULT_RELEASE, tier, model, prompt.version, prompt.text, "live", None, datetime.now(UTC), "")
+
+
+def default_origin(tier: Tier, settings: Settings) -> Origin:
+    """What answers of the default release say they are from. Raises `Misconfigured`."""
+    release = default_release(tier, settings)
+    return Origin(release.release_id, release.model, release.prompt_version)
 
 
 def open_tier(

@@ -27,6 +27,12 @@ class Origin:
     model: str
     prompt_version: str
 
+    def __str__(self) -> str:
+        """Another text for whatever writes otherwise. What a release is never changes, but for the default one."""
+        if self.release_id != DEFAULT_RELEASE:
+            return self.release_id
+        return f"{self.release_id}: {self.model} by prompt {self.prompt_version}"
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

@@ -13,6 +13,8 @@ from include.quarry.generation.evidence import Evidence
 from include.quarry.generation.protocol import Tier, Wish
 from include.quarry.generation.relevance import Rarity, question_words, weigh
 
+SILENT = "does not answer"
+"""The absence of a tier that has a model, and should be there."""
 _REASONS = re.compile(
     r"\b(?:why|explain|compar\w+|differ\w*|versus|vs|advantages?|disadvantages?|trade-?offs?|pros|summar\w+|describe"
     r"|relat\w+ between|step by step|in detail|consequences?|implications?)\b"
@@ -70,10 +72,12 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The tier to begin with, and why, in words for the one who asked."""
+    """The tier to begin with, and why, in words for the one who asked. One for `the_moment` is another one when there
+    is less to do or more time."""
 
     tier: Tier
     reason: str
+    the_moment: bool = False
 
 
 def choose_tier(situation: Situation, policy: Policy) -> Choice:
@@ -81,25 +85,26 @@ def choose_tier(situation: Situation, policy: Policy) -> Choice:
     wanted = situation.wish.tier
     if wanted != "auto":
         return Choice(wanted, f"{wanted} was asked for")
-    return next(Choice(tier, reason) for applies, tier, reason in _rules(situation, policy) if applies)
+    return next(choice for applies, choice in _rules(situation, policy) if applies)
 
 
-def _rules(at: Situation, policy: Policy) -> Iterator[tuple[bool, Tier, str]]:
-    """Whether a rule applies, the tier it names, and why; in order, the last one always applies."""
-    yield bool(at.deep_absence), "fast", f"deep {at.deep_absence}"
-    yield at.plan in policy.fast_plans, "fast", f"the plan {at.plan} has fast answers"
-    yield at.deep_wait_s > policy.wait_s, "fast", f"deep has a queue of {at.deep_wait_s:.0f} s"
-    yield at.time_share > policy.time_share, "fast", "there is too little time for deep"
+def _rules(at: Situation, policy: Policy) -> Iterator[tuple[bool, Choice]]:
+    """Whether a rule applies, and its choice; in order, the last one always applies."""
+    silent = at.deep_absence == SILENT
+    yield bool(at.deep_absence), Choice("fast", f"deep {at.deep_absence}", the_moment=silent)
+    yield at.plan in policy.fast_plans, Choice("fast", f"the plan {at.plan} has fast answers")
+    yield at.deep_wait_s > policy.wait_s, Choice("fast", f"deep has a queue of {at.deep_wait_s:.0f} s", the_moment=True)
+    yield at.time_share > policy.time_share, Choice("fast", "there is too little time for deep", the_moment=True)
     length = at.wish.max_tokens or (policy.short_tokens + policy.long_tokens) // 2
-    yield length <= policy.short_tokens, "fast", "a short answer was asked for"
-    yield length >= policy.long_tokens, "deep", "a long answer was asked for"
-    yield bool(_REASONS.search(at.question)), "deep", "the question asks for an explanation"
+    yield length <= policy.short_tokens, Choice("fast", "a short answer was asked for")
+    yield length >= policy.long_tokens, Choice("deep", "a long answer was asked for")
+    yield bool(_REASONS.search(at.question)), Choice("deep", "the question asks for an explanation")
     several = bool(_SEVERAL.search(at.question)) or len(at.question.split()) > policy.max_words
-    yield several, "deep", "the question has several parts"
+    yield several, Choice("deep", "the question has several parts")
     needed = policy.said_by_one_paid if at.plan in policy.deep_plans else policy.said_by_one
     covered = said_by_one(at.question, at.evidence, at.rarity)
-    yield covered < needed, "deep", "no single sentence of the passages covers the question"
-    yield True, "fast", "a question of fact that one sentence of the passages covers"
+    yield covered < needed, Choice("deep", "no single sentence of the passages covers the question")
+    yield True, Choice("fast", "a question of fact that one sentence of the passages covers")
 
 
 def said_by_one(question: str, evidence: Sequence[Evidence], rarity: Rarity | None = None) -> float:

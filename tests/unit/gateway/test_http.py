@@ -344,7 +344,7 @@ async def test_too_many_answers_at_once_are_refused_before_a_stream_begins(
 async def test_a_slow_reader_gets_the_answer_that_was_made_in_time(platform: Platform) -> None:
     """The deadline is for making the answer, not for reading it."""
     hurried = replace(visit("red"), deadline=Deadline(0.2))
-    asked = await Asking(platform.retrieve, platform.answer).ask(Ask(question="what?"), hurried)
+    asked = (await Asking(platform.retrieve, platform.answer).ask(Ask(question="what?"), hurried)).events
     assert isinstance(await anext(asked), Said)
     assert platform.ended == ["what?"]
     await asyncio.sleep(hurried.deadline.remaining_s())
@@ -375,7 +375,7 @@ async def test_a_stream_shows_signs_of_life_while_nothing_is_said(
 
 
 async def test_a_reader_that_leaves_ends_the_generation(platform: Platform) -> None:
-    asked = await Asking(platform.retrieve, platform.answer).ask(Ask(question="what?"), visit("red"))
+    asked = (await Asking(platform.retrieve, platform.answer).ask(Ask(question="what?"), visit("red"))).events
     assert isinstance(await anext(asked), Said)
     await asked.aclose()
     assert platform.ended == ["what?"]

@@ -284,3 +284,22 @@ async def test_markers_and_citations_always_match_one_to_one(hits: list[Hit], pi
     assert answer.grounded == bool(used) == (answer.text != DONT_KNOW)
     assert "900" not in answer.text
     assert " not " not in answer.text
+
+
+async def test_an_answer_says_whether_it_is_what_the_question_always_gets(hits: list[Hit]) -> None:
+    said = ScriptedModel("Ruff has 800 rules. Ruff is written in Rust.")
+    _, answer = await run({"fast": said}, hits)
+    assert answer.whole
+    _, refused = await run({"fast": ScriptedModel("I don't know.")}, hits)
+    assert (refused.origin, refused.whole) == (answer.origin, True)
+    for models, tier in (
+        ({"fast": said}, "deep"),  # another tier stands in
+        ({"fast": ScriptedModel("Ruff has 800 rules. Ruff is", fails_after=5)}, "fast"),  # broken off
+        ({"fast": ScriptedModel("Ruff is a bird.")}, "fast"),  # the passages speak
+        ({"fast": ScriptedModel("", fails_after=0)}, "fast"),
+        ({}, "fast"),
+    ):
+        _, less = await run(models, hits, tier=tier)  # type: ignore[arg-type]
+        assert (less.grounded, less.whole) == (True, False)
+    _, nothing = await run({"fast": said}, [])
+    assert not nothing.whole

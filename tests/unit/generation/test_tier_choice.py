@@ -7,7 +7,7 @@ import pytest
 
 from include.quarry.generation.evidence import read_evidence
 from include.quarry.generation.protocol import Tier, Wish
-from include.quarry.generation.tier_choice import Policy, Situation, choose_tier, said_by_one
+from include.quarry.generation.tier_choice import SILENT, Policy, Situation, choose_tier, said_by_one
 
 from .conftest import MakeHit
 
@@ -93,3 +93,20 @@ def test_coverage_is_of_one_sentence_and_not_of_the_passage(make_hit: MakeHit) -
     assert said_by_one("Who drew Marrow?", apart) == pytest.approx(0.5, abs=0.1)
     assert said_by_one("Who drew Marrow?", together) == 1
     assert said_by_one("", together) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "the_moment"),
+    [
+        ({"deep_absence": "is not installed"}, False),
+        ({"deep_absence": SILENT}, True),
+        ({"plan": "trial"}, False),
+        ({"deep_wait_s": POLICY.wait_s + 1}, True),
+        ({"deep_turn_s": 20.0, "remaining_s": 30.0}, True),
+        ({}, False),
+    ],
+)
+def test_a_choice_says_whether_it_is_one_for_the_moment(
+    situation: Callable[..., Situation], more: dict[str, object], the_moment: bool
+) -> None:
+    assert choose_tier(situation(WHY, **more), POLICY).the_moment is the_moment
