@@ -67,6 +67,10 @@ class Api:
         headers = {**self.showing(tenant), "Cache-Control": caching}
         return self.http.post("/v1/retrieve", json={"query": query, **more}, headers=headers)
 
+    def answer(self, question: str, tenant: str = "default", caching: str = "", **more: object) -> httpx.Response:
+        headers = {**self.showing(tenant), "Cache-Control": caching}
+        return self.http.post("/v1/answer", json={"question": question, **more}, headers=headers)
+
     def found(self, query: str, tenant: str = "default", **more: object) -> set[str]:
         """The doc_ids that a query finds."""
         return {hit["doc_id"] for hit in self.retrieve(query, tenant, **more).raise_for_status().json()["hits"]}
@@ -100,7 +104,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, broker: str, redis: RedisServe
     feeds, plans = home / "feeds.yaml", home / "plans.yaml"
     feeds.write_text(json.dumps({"feeds": [{"kind": "kafka", "servers": broker, "topic": TOPIC}]}))
     plans.write_text((REPOSITORY / "include/plans.yaml").read_text().replace("tenants: {}", LIMITED))
-    others = {"feeds": str(feeds), "plans": plans, "redis_url": redis.url if redis else ""}
+    others = {"feeds": str(feeds), "plans": plans, "redis_url": redis.url if redis else "", "cache_answers": True}
     settings = bench_settings(home).model_copy(update=others)
     migrate(settings.catalog_url)
     build_version("first", "main", settings.index_spec(), settings)

@@ -1,6 +1,7 @@
 """Kept results over real HTTP: said in the response, as fresh as what they were made from, counted in the metrics."""
 
 from functools import partial
+from typing import Any
 
 import httpx
 import pytest
@@ -48,6 +49,67 @@ def test_what_the_cache_does_is_in_the_metrics(api: Api) -> None:
         api.retrieve("what the cache does")
     poll(lambda: _metric(api, "quarry_cache_hits") > 0 and _metric(api, "quarry_cache_bytes") > 0, "metrics", 60)
     assert _metric(api, "quarry_cache_stale") == 0
+
+
+def test_an_answer_asked_again_is_told_again_and_says_so(api: Api, word: str) -> None:
+    question = _kept_answer(api, word)
+    made, kept = api.answer(question, caching="no-store"), api.answer(question)
+    assert [cache_status(each) for each in (made, kept)] == ["fwd=request", "hit"]
+    assert made.json()["usage"]["completion_tokens"] > 0 == kept.json()["usage"]["completion_tokens"]
+    assert [kept.json()[name] for name in ("answer", "citations", "tier")] == [
+        made.json()[name] for name in ("answer", "citations", "tier")
+    ]
+    stream = api.answer(question, stream=True)
+    assert cache_status(stream) == "hit"
+    events = [line.removeprefix("event: ") for line in stream.text.splitlines() if line.startswith("event: ")]
+    assert events[-1] == "answer"
+    assert set(events[:-1]) == {"sentence"}
+    assert api.answer(question, "umbra").json()["answer"] == "I don't know."
+
+
+def test_delete_wins_over_a_cached_answer(api: Api, word: str) -> None:
+    question = _kept_answer(api, word)
+    api.put("gate", f"The {word} gate is painted blue.").raise_for_status()
+    poll(lambda: "blue" in api.retrieve(question).text, "the update to be found", _BOUND_S)
+    for _ in range(3):
+        assert "green" not in api.answer(question).json()["answer"]
+    api.delete("gate").raise_for_status()
+    poll(lambda: "gate" not in api.found(question), "the document to be gone", _BOUND_S)
+    for _ in range(3):
+        answered = api.answer(question).json()
+        assert "blue" not in answered["answer"]
+        assert "gate" not in {citation["doc_id"] for citation in answered["citations"]}
+
+
+def test_who_reads_a_kept_answer_is_on_record_and_counted(api: Api, word: str) -> None:
+    question = _kept_answer(api, word)
+    kept = api.answer(question)
+    assert cache_status(kept) == "hit"
+    assert kept.headers["RateLimit"]
+    query_id = kept.json()["query_id"]
+
+    def records() -> list[dict[str, Any]]:
+        found = api.http.get("/v1/audit", params={"query_id": query_id}).raise_for_status().json()
+        return list(found["records"])
+
+    poll(lambda: bool(records()), "the record", _BOUND_S)
+    facts = records()[0]["facts"]
+    assert (facts["cached"], facts["usage"]["completion_tokens"]) == (True, 0)
+    assert set(facts["cited"]) <= set(facts["chunks"])
+
+
+def test_a_response_has_one_request_id_and_it_is_the_query_id(api: Api, word: str) -> None:
+    for response in (api.retrieve(word), api.answer(word)):
+        assert response.headers.get_list("X-Request-Id") == [response.json()["query_id"]]
+
+
+def _kept_answer(api: Api, word: str) -> str:
+    """A question whose answer is kept."""
+    api.put("gate", f"The {word} gate is painted green.").raise_for_status()
+    question = f"What colour is the {word} gate painted?"
+    poll(lambda: "gate" in api.found(question), "the document to be found", _BOUND_S)
+    poll(lambda: is_hit(api.answer(question)), "an answer from the cache", _BOUND_S)
+    return question
 
 
 def cache_status(response: httpx.Response) -> str:

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.serve, pytest.mark.chaos]
 _BOUND_S = 90.0
 _QUESTION = question(0)
 _TRUE = "1800"
+_MADE_NOW = {"Cache-Control": "no-store"}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def ready(api: Api) -> Api:
 
 def ask(api: Api, **more: object) -> dict[str, object]:
     body = {"question": _QUESTION, "tier": "fast", **more}
-    answered: dict[str, object] = api.http.post("/v1/answer", json=body).raise_for_status().json()
+    answered: dict[str, object] = api.http.post("/v1/answer", json=body, headers=_MADE_NOW).raise_for_status().json()
     assert answered["grounded"], answered
     assert _TRUE in str(answered["answer"])
     return answered
@@ -62,7 +63,7 @@ class Stream(threading.Thread):
 
     def run(self) -> None:
         body = {"question": _QUESTION, "tier": "fast", "stream": True}
-        with self._api.http.stream("POST", "/v1/answer", json=body) as response:
+        with self._api.http.stream("POST", "/v1/answer", json=body, headers=_MADE_NOW) as response:
             self.begun.set()
             name = ""
             for line in response.iter_lines():

@@ -99,6 +99,7 @@ def ray(installation: Installation) -> Program:
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait would starve the other replicas
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "ray_apps.gateway.request_id.middlewares",
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(settings.serve_fallback_port),
         # haproxy drops a replica at once, so a stop need not wait half a minute for requests that cannot come.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
