@@ -51,6 +51,7 @@ from include.quarry.routing.live_embedding import Embedded, live_embedding
 from include.quarry.routing.status import corpus_status
 from include.quarry.settings import Settings
 from include.quarry.versions.desk import VersionDesk
+from ray_apps.gateway.audit_metrics import AuditMetrics
 from ray_apps.gateway.cache_metrics import CacheMetrics
 from ray_apps.gateway.limit_metrics import LimitMetrics
 from ray_apps.gateway.remote import unwrapped
@@ -76,6 +77,7 @@ class GatewayDeployment:
         self._indexing = indexing
         self._door = open_door(settings, open_ledger(settings, "gateway"))
         self._limits = LimitMetrics(self._door.limiter)
+        self._audit = AuditMetrics("gateway", self._door.ledger, self._database)
         self._fast = fast
         self._watch = ReleaseWatch(
             self._database,

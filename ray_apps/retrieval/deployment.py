@@ -35,6 +35,7 @@ from include.quarry.routing.resident import Resident, ResidentIndexes
 from include.quarry.routing.shadow import Comparisons
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
+from ray_apps.gateway.audit_metrics import AuditMetrics
 from ray_apps.gateway.cache_metrics import CacheMetrics
 from ray_apps.gateway.limit_metrics import LimitMetrics
 from ray_apps.retrieval.addresses import ALWAYS, Address
@@ -68,6 +69,7 @@ class RetrievalDeployment:
         self._fresh = FreshReads(database, self._indexes)
         self._metrics = LagMetrics(database, self._indexes)
         self._limits = LimitMetrics(self._door.limiter)
+        self._audit = AuditMetrics("retrieval", self._door.ledger, database)
         self._writer = threading.Thread(target=self._comparisons.keep_writing, name="observations", daemon=True)
         self._indexes.start()
         self._writer.start()

@@ -39,6 +39,11 @@ class Journal:
         self._head = GENESIS
         self._torn = b""
 
+    @property
+    def written(self) -> int:
+        """Entries that were kept since this process began."""
+        return self._number
+
     def append(self, record: AuditRecord, content: Mapping[str, Any] | None = None) -> None:
         """Keep an entry. Raises `Unavailable` when the disk does not take it; then it was not kept."""
         with self._turn:

@@ -68,9 +68,18 @@ class Ledger:
             self._thread.join()
         self._journal.close()
 
+    @property
+    def written(self) -> int:
+        """Records that this process has kept."""
+        return self._journal.written
+
     def waiting_bytes(self) -> int:
         """How much is kept and not shipped."""
         return self._shipper.waiting_bytes()
+
+    def behind_s(self) -> float:
+        """For how long, at most, what is kept has been waiting to be shipped."""
+        return self._shipper.behind_s()
 
     def _run(self, interval_s: float) -> None:
         ending = False

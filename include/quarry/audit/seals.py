@@ -83,6 +83,12 @@ def read_seals(connection: sa.Connection) -> tuple[list[Seal], list[Finding]]:
     return seals, findings
 
 
+def newest_seal(connection: sa.Connection) -> Seal | None:
+    """The newest seal, unchecked; None before there is one. Raises `ValueError` when it cannot be read."""
+    row = connection.execute(sa.select(audit_seals).order_by(audit_seals.c.number.desc()).limit(1)).first()
+    return None if row is None else read_seal(row.body, row.hash)
+
+
 def compare_kept(seals: Sequence[Seal], kept: Mapping[int, str]) -> list[Finding]:
     """What does not fit between the catalog's seals and hashes of seals that were kept elsewhere, by number."""
     held = {seal.number: seal.hash for seal in seals}

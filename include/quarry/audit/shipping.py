@@ -34,6 +34,7 @@ class Shipper:
         self._own = Segments(journal.folder, journal.writer)
         self._position = Position()
         self._adopt_at_s = 0.0
+        self._shipped_at_s = time.monotonic()
 
     def try_step(self) -> None:
         """`step`, as often as one likes: what fails is logged, and the journal keeps it for the next time."""
@@ -45,7 +46,9 @@ class Shipper:
     def step(self) -> int:
         """Ship what there is; gives how many entries that was."""
         self._journal.look_after()
+        looked_at_s = time.monotonic()
         shipped, self._position = _ship(self._own, self._position, self._database, self._sinks)
+        self._shipped_at_s = looked_at_s
         if time.monotonic() >= self._adopt_at_s:
             shipped += adopt(self._journal.folder, self._database, self._sinks)
             self._adopt_at_s = time.monotonic() + _ADOPT_EVERY_S
@@ -54,6 +57,10 @@ class Shipper:
     def waiting_bytes(self) -> int:
         """How much of this process's journal is not in the catalog yet."""
         return self._own.waiting_bytes(self._position)
+
+    def behind_s(self) -> float:
+        """For how long, at most, entries of this process have been waiting; 0 when none does."""
+        return time.monotonic() - self._shipped_at_s if self.waiting_bytes() else 0.0
 
 
 def adopt(folder: Path, database: Database, sinks: Sequence[Sink]) -> int:
