@@ -17,6 +17,7 @@ from include.quarry.settings import load_settings
 from tests.benchmarks import (
     audit_cost,
     backfill_rate,
+    cache,
     drift_power,
     front_door,
     limits_cost,
@@ -106,8 +107,13 @@ def _streaming(arguments: argparse.Namespace, folder: Path) -> Report:
     return streaming.run(folder, arguments.requests)
 
 
+def _cache(arguments: argparse.Namespace, folder: Path) -> Report:
+    return cache.run(folder, arguments.corpus, arguments.rounds, arguments.seconds, arguments.reads)
+
+
 BENCHES: dict[str, Bench] = {
     "retrieval_http": _retrieval_http,
+    "cache": _cache,
     "front_door": _front_door,
     "audit_cost": _audit_cost,
     "priorities": _priorities,
@@ -127,8 +133,9 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(BENCHES)}; default: all")
     parser.add_argument("--corpus", type=Path, default=REPOSITORY.parent / "shared/data/vaswani", help="BEIR layout")
-    parser.add_argument("--rounds", type=int, default=4, help="rounds of retrieval_http for each side")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds of retrieval_http and cache")
     parser.add_argument("--seconds", type=float, default=15, help="seconds of one round")
+    parser.add_argument("--reads", type=int, default=100_000, help="reads of cache while everything changes")
     parser.add_argument("--chunks", type=int, default=5000, help="chunks of backfill_rate")
     parser.add_argument("--requests", type=int, default=40, help="requests of a tenant in priorities and streaming")
     parser.add_argument("--rows", type=int, default=100_000, help="vectors of vector_stores, chunks of reindex")

@@ -1,11 +1,13 @@
 """Kept results over real HTTP: said in the response, as fresh as what they were made from, counted in the metrics."""
 
+import re
 from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.benchmarks.answering import documents, question
 from tests.serve.conftest import Api, poll
 
 pytestmark = pytest.mark.serve
@@ -51,39 +53,39 @@ def test_what_the_cache_does_is_in_the_metrics(api: Api) -> None:
     assert _metric(api, "quarry_cache_stale") == 0
 
 
-def test_an_answer_asked_again_is_told_again_and_says_so(api: Api, word: str) -> None:
-    question = _kept_answer(api, word)
-    made, kept = api.answer(question, caching="no-store"), api.answer(question)
+def test_an_answer_asked_again_is_told_again_and_says_so(api: Api) -> None:
+    asked = _Kept(api, -1)
+    made, kept = asked.answer(caching="no-store"), asked.answer()
     assert [cache_status(each) for each in (made, kept)] == ["fwd=request", "hit"]
     assert made.json()["usage"]["completion_tokens"] > 0 == kept.json()["usage"]["completion_tokens"]
     assert [kept.json()[name] for name in ("answer", "citations", "tier")] == [
         made.json()[name] for name in ("answer", "citations", "tier")
     ]
-    stream = api.answer(question, stream=True)
+    stream = asked.answer(stream=True)
     assert cache_status(stream) == "hit"
     events = [line.removeprefix("event: ") for line in stream.text.splitlines() if line.startswith("event: ")]
     assert events[-1] == "answer"
     assert set(events[:-1]) == {"sentence"}
-    assert api.answer(question, "umbra").json()["answer"] == "I don't know."
+    stranger = api.answer(asked.question, "umbra", tier="fast").json()
+    assert (stranger["cached"], stranger["citations"]) == (False, [])
 
 
-def test_delete_wins_over_a_cached_answer(api: Api, word: str) -> None:
-    question = _kept_answer(api, word)
-    api.put("gate", f"The {word} gate is painted blue.").raise_for_status()
-    poll(lambda: "blue" in api.retrieve(question).text, "the update to be found", _BOUND_S)
+def test_delete_wins_over_a_cached_answer(api: Api) -> None:
+    asked = _Kept(api, -2)
+    api.put(asked.doc_id, asked.text.replace(asked.year, "1999"), title=asked.doc_id).raise_for_status()
+    poll(lambda: "1999" in api.retrieve(asked.question).text, "the update to be found", _BOUND_S)
     for _ in range(3):
-        assert "green" not in api.answer(question).json()["answer"]
-    api.delete("gate").raise_for_status()
-    poll(lambda: "gate" not in api.found(question), "the document to be gone", _BOUND_S)
+        assert asked.year not in asked.answer().json()["answer"]
+    api.delete(asked.doc_id).raise_for_status()
+    poll(lambda: asked.doc_id not in api.found(asked.question), "the document to be gone", _BOUND_S)
     for _ in range(3):
-        answered = api.answer(question).json()
-        assert "blue" not in answered["answer"]
-        assert "gate" not in {citation["doc_id"] for citation in answered["citations"]}
+        answered = asked.answer().json()
+        assert "1999" not in answered["answer"]
+        assert asked.doc_id not in {citation["doc_id"] for citation in answered["citations"]}
 
 
-def test_who_reads_a_kept_answer_is_on_record_and_counted(api: Api, word: str) -> None:
-    question = _kept_answer(api, word)
-    kept = api.answer(question)
+def test_who_reads_a_kept_answer_is_on_record_and_counted(api: Api) -> None:
+    kept = _Kept(api, -3).answer()
     assert cache_status(kept) == "hit"
     assert kept.headers["RateLimit"]
     query_id = kept.json()["query_id"]
@@ -95,6 +97,7 @@ def test_who_reads_a_kept_answer_is_on_record_and_counted(api: Api, word: str) -
     poll(lambda: bool(records()), "the record", _BOUND_S)
     facts = records()[0]["facts"]
     assert (facts["cached"], facts["usage"]["completion_tokens"]) == (True, 0)
+    assert facts["cited"]
     assert set(facts["cited"]) <= set(facts["chunks"])
 
 
@@ -103,13 +106,20 @@ def test_a_response_has_one_request_id_and_it_is_the_query_id(api: Api, word: st
         assert response.headers.get_list("X-Request-Id") == [response.json()["query_id"]]
 
 
-def _kept_answer(api: Api, word: str) -> str:
-    """A question whose answer is kept."""
-    api.put("gate", f"The {word} gate is painted green.").raise_for_status()
-    question = f"What colour is the {word} gate painted?"
-    poll(lambda: "gate" in api.found(question), "the document to be found", _BOUND_S)
-    poll(lambda: is_hit(api.answer(question)), "an answer from the cache", _BOUND_S)
-    return question
+class _Kept:
+    """A question whose answer by the fast tier is kept."""
+
+    def __init__(self, api: Api, number: int) -> None:
+        self._api = api
+        self.question = question(number)
+        self.doc_id, self.text = list(documents().items())[number]
+        self.year = re.findall(r"built in (\d+)", self.text)[0]
+        api.put(self.doc_id, self.text, title=self.doc_id).raise_for_status()
+        poll(lambda: self.year in api.retrieve(self.question).text, "the document to be found", _BOUND_S)
+        poll(lambda: is_hit(self.answer()), "an answer from the cache", _BOUND_S)
+
+    def answer(self, **more: Any) -> httpx.Response:
+        return self._api.answer(self.question, tier="fast", **more)
 
 
 def cache_status(response: httpx.Response) -> str:
