@@ -45,7 +45,7 @@ _PATIENCE_S = 1.0
 
 Making = Callable[[], AsyncGenerator[AnswerEvent]]
 Makers = Callable[[str, str], Mapping[Tier, str]]
-"""Who would answer this tenant this question now: each tier's release, as the text of an `Origin`, or why none would."""
+"""Who would answer this tenant this question: each tier's release, as the text of an `Origin`, or why none would."""
 
 
 @dataclass(frozen=True, slots=True)
