@@ -34,7 +34,7 @@ from include.quarry.limits.limiter import Limiter
 from include.quarry.limits.memory import MemoryCounters
 from include.quarry.limits.plans import read_plans
 from include.quarry.limits.quotas import Quotas
-from include.quarry.records import Chunk, DocumentKey, Hit, Passage, Scope
+from include.quarry.records import Chunk, DocumentKey, Hit, Passage
 from include.quarry.retrieval.retriever import Retrieval
 from tests.door import open_test_door, showing
 
@@ -74,9 +74,7 @@ class House:
         entries = Segments(self.journal.folder, self.journal.writer).read(Position())[0]
         return [dict(entry.fields) for entry in entries]
 
-    async def _retrieve(
-        self, corpus: str, query: str, top_k: int, scope: Scope, visit: Visit, *, index_version: str | None = None
-    ) -> Retrieval:
+    async def _retrieve(self, *_asked: object, **_how: object) -> Retrieval:
         return Retrieval([Hit(CHUNK, 0.5, {"dense": 1})], "v1", 7, {"total": 1.0})
 
     async def _answer(
