@@ -25,7 +25,7 @@ from include.quarry.generation.answers import (
 from include.quarry.generation.evidence import Evidence, read_evidence
 from include.quarry.generation.prices import Price
 from include.quarry.generation.prompt import PromptTemplate
-from include.quarry.generation.protocol import LanguageModel, Tier, Usage, Wish
+from include.quarry.generation.protocol import LanguageModel, Origin, Tier, Usage, Wish
 from include.quarry.generation.queue import Standing
 from include.quarry.generation.writing import LIMITS, Writer
 from include.quarry.records import Hit
@@ -152,6 +152,25 @@ async def test_what_was_verified_before_a_model_broke_off_stands(hits: list[Hit]
     model = ScriptedModel("Ruff has 800 rules. Ruff is writ", fails_after=6)
     _, answer = await run({"deep": model, "fast": ScriptedModel("Ruff is a linter.")}, hits, tier="deep")
     assert (answer.text, answer.tier) == ("Ruff has 800 rules [1].", "deep")
+
+
+@pytest.mark.parametrize(
+    ("script", "fails_after", "names"),
+    [
+        ("Ruff has 800 rules.", None, True),
+        ("I don't know.", None, True),
+        ("Ruff has 800 rules. Ruff is writ", 6, True),
+        ("Ruff was made on the moon.", None, False),
+        ("", 0, False),
+    ],
+    ids=["written", "refused", "broken off", "extracted", "failed"],
+)
+async def test_an_answer_names_the_release_that_it_is_of_and_none_where_the_passages_speak(
+    script: str, fails_after: int | None, names: bool, hits: list[Hit]
+) -> None:
+    _, answer = await run({"fast": ScriptedModel(script, fails_after=fails_after)}, hits)
+    assert (answer.tier == "extractive") is not names
+    assert answer.origin == (Origin("default", "scripted", PromptTemplate.load().version) if names else None)
 
 
 async def test_usage_adds_up_over_the_tiers(hits: list[Hit]) -> None:
