@@ -1,7 +1,7 @@
 """The log as an index follows it: the present state of each document that changed, and how far that goes."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from include.quarry.catalog.schema import changes, chunks, documents, vectors
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Passage
 
 _DOCUMENTS_PER_QUERY = 500
+_DOCUMENTS_PER_PAGE = 2000
 _KEY = ("corpus", "tenant", "doc_id")
 
 
@@ -25,35 +26,76 @@ class Follow:
     fingerprint: str
 
 
+Takes = Callable[[DocumentUpdate], bool]
+"""Whether an index is to hold this document; told by an update without its chunks."""
+
+
+def everything(_update: DocumentUpdate) -> bool:
+    """What an index takes that is no shard."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Updates ready to apply, without vectors. Where there are more, `rest` says after which `seq` they stand, and
+    `until` where they end."""
+
+    updates: list[DocumentUpdate]
+    rest: int | None
+    until: int
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Updates ready to apply, without vectors, and the watermark that an index reaches by applying them.
+    """What an index lacks, of which the first page is read, and the watermark that it reaches by applying it all.
 
     A document whose chunks still wait for vectors is left out and holds the watermark back; later documents do not
     wait for it. If it was deleted on the way to its present version, that delete is an update: it wins at once.
     `waiting` counts the documents left out.
     """
 
-    updates: list[DocumentUpdate]
+    page: Page
     watermark: int
     waiting: int
 
+    @property
+    def updates(self) -> list[DocumentUpdate]:
+        """Those of the first page."""
+        return self.page.updates
+
 
 def read_stretch(
-    connection: sa.Connection, follow: Follow, after: int, ahead: Collection[tuple[DocumentKey, int]] = ()
+    connection: sa.Connection,
+    follow: Follow,
+    after: int,
+    ahead: Collection[tuple[DocumentKey, int]] = (),
+    takes: Takes = everything,
 ) -> Stretch:
     """What changed after `after`, except the (document, seq) pairs that were applied `ahead` of the watermark."""
     waiting, first_waiting = _waiting(connection, follow, after)
+    until = head(connection, follow.corpus)
     deleted_meanwhile = _deletes(connection, follow, after, _is_waiting(follow))
-    found = (*deleted_meanwhile, *_ready(connection, follow, after))
-    ready = [row for row in found if (_key(row), row.seq) not in ahead]
-    updates = [
-        update
-        for start in range(0, len(ready), _DOCUMENTS_PER_QUERY)
-        for update in _updates(connection, follow, ready[start : start + _DOCUMENTS_PER_QUERY])
-    ]
-    watermark = head(connection, follow.corpus) if first_waiting is None else first_waiting - 1
-    return Stretch(updates, watermark, waiting)
+    ready = _ready(connection, follow, after, until)
+    updates = _taken(connection, follow, [*deleted_meanwhile, *ready], ahead, takes)
+    watermark = until if first_waiting is None else first_waiting - 1
+    return Stretch(Page(updates, _rest(ready), until), watermark, waiting)
+
+
+def read_rest(
+    connection: sa.Connection,
+    follow: Follow,
+    before: Page,
+    ahead: Collection[tuple[DocumentKey, int]] = (),
+    takes: Takes = everything,
+) -> Page:
+    """The page after `before`, whose `rest` is not None; it may be read in a later transaction.
+
+    A document that changed between the pages stands beyond `until` by then and is left to the next stretch, as one is
+    that comes to be ready meanwhile and held the watermark back.
+    """
+    assert before.rest is not None  # noqa: S101 - whoever asks has looked
+    ready = _ready(connection, follow, before.rest, before.until)
+    return Page(_taken(connection, follow, ready, ahead, takes), _rest(ready), before.until)
 
 
 def read_deletes(connection: sa.Connection, follow: Follow, after: int) -> list[DocumentUpdate]:
@@ -76,6 +118,13 @@ def expected_contents(connection: sa.Connection, follow: Follow) -> list[tuple[s
     query = sa.select(c.chunk_id, c.doc_version, c.corpus, c.tenant, c.doc_id)
     rows = connection.execute(query.where(c.corpus == follow.corpus, c.chunker == follow.chunker))
     return [(row.chunk_id, row.doc_version) for row in rows if _key(row) not in waiting]
+
+
+def count_chunks(connection: sa.Connection, follow: Follow) -> int:
+    """How many chunks an index at the head of the log holds when none waits for its vector: what a build has to do."""
+    c = chunks.c
+    query = sa.select(sa.func.count()).select_from(chunks)
+    return int(connection.scalar(query.where(c.corpus == follow.corpus, c.chunker == follow.chunker)) or 0)
 
 
 def waiting_documents(connection: sa.Connection, follow: Follow) -> set[DocumentKey]:
@@ -117,13 +166,36 @@ def _deletes(
     return connection.execute(query).all()
 
 
-def _ready(connection: sa.Connection, follow: Follow, after: int) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+def _taken(
+    connection: sa.Connection,
+    follow: Follow,
+    rows: Sequence[sa.Row[*tuple[Any, ...]]],
+    ahead: Collection[tuple[DocumentKey, int]],
+    takes: Takes,
+) -> list[DocumentUpdate]:
+    """The updates of these documents, except those that are applied already or belong to another shard, of which no
+    chunk is read."""
+    own = [row for row in rows if (_key(row), row.seq) not in ahead and takes(_update(row, ()))]
+    return [
+        update
+        for start in range(0, len(own), _DOCUMENTS_PER_QUERY)
+        for update in _updates(connection, follow, own[start : start + _DOCUMENTS_PER_QUERY])
+    ]
+
+
+def _rest(ready: Sequence[sa.Row[*tuple[Any, ...]]]) -> int | None:
+    return int(ready[-1].seq) if len(ready) == _DOCUMENTS_PER_PAGE else None
+
+
+def _ready(connection: sa.Connection, follow: Follow, after: int, until: int) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """A page of them, by `seq`."""
     d = documents.c
     columns = (d.corpus, d.tenant, d.doc_id, d.seq, d.version, d.deleted, d.uri, d.title, d.metadata)
     query = (
         sa.select(*columns, _first_accepted())
-        .where(d.corpus == follow.corpus, d.seq > after, ~_is_waiting(follow))
+        .where(d.corpus == follow.corpus, d.seq > after, d.seq <= until, ~_is_waiting(follow))
         .order_by(d.seq)
+        .limit(_DOCUMENTS_PER_PAGE)
     )
     return connection.execute(query).all()
 
@@ -143,16 +215,11 @@ def _updates(
     cut: defaultdict[DocumentKey, list[sa.Row[*tuple[Any, ...]]]] = defaultdict(list)
     for chunk in connection.execute(query.order_by(chunks.c.ordinal)):
         cut[_key(chunk)].append(chunk)
-    return [
-        DocumentUpdate(
-            row.seq,
-            _key(row),
-            row.version,
-            () if row.deleted else tuple(_chunk(row, chunk) for chunk in cut[_key(row)]),
-            first_accepted_at=row.first_accepted_at,
-        )
-        for row in rows
-    ]
+    return [_update(row, () if row.deleted else tuple(_chunk(row, chunk) for chunk in cut[_key(row)])) for row in rows]
+
+
+def _update(row: sa.Row[*tuple[Any, ...]], chunks: tuple[Chunk, ...]) -> DocumentUpdate:
+    return DocumentUpdate(row.seq, _key(row), row.version, chunks, first_accepted_at=row.first_accepted_at)
 
 
 def _chunk(document: sa.Row[*tuple[Any, ...]], row: sa.Row[Any]) -> Chunk:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
@@ -12,26 +12,31 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import head
-from include.quarry.catalog.updates import Follow, Stretch, news, read_deletes, read_stretch
+from include.quarry.catalog.updates import (
+    Follow,
+    Page,
+    Stretch,
+    Takes,
+    everything,
+    news,
+    read_deletes,
+    read_rest,
+    read_stretch,
+)
 from include.quarry.errors import IncompleteIndex
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, DocumentUpdate, Vectors
 from include.quarry.specs import IndexSpec
 
-_UPDATES_PER_BATCH = 2048
+_CHUNKS_PER_BATCH = 8192  # 13 MB of vectors of 384 numbers, and as much again while they are gathered
 _TURN_S = 0.2
 _LITTLE = 500
 _LOOK_AGAIN_S = 0.2
 _LOOKS = 3
 PATIENCE_S = 60.0
 Seen = TypeVar("Seen")
-Takes = Callable[[DocumentUpdate], bool]
-"""Whether an index is to hold this document."""
-
-
-def everything(_update: DocumentUpdate) -> bool:
-    """What an index takes that is no shard."""
-    return True
+Applied = Callable[[int, int], None]
+"""Is told how many documents and chunks each batch had."""
 
 
 class Followed(Protocol):
@@ -50,10 +55,8 @@ class Followed(Protocol):
 
 
 class Follower:
-    """Applies what the log has and the index has not. One thread steps; another may call `take_over` meanwhile.
-
-    `applied` is told after each batch how many documents it had.
-    """
+    """Applies what the log has and the index has not, a page at a time. One thread steps; another may call `take_over`
+    meanwhile."""
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class Follower:
         corpus: str,
         *,
         takes: Takes = everything,
-        applied: Callable[[int], None] | None = None,
+        applied: Applied | None = None,
     ) -> None:
         self._database = database
         self._lake = lake
@@ -88,7 +91,7 @@ class Follower:
         seen = news(connection, self._follow)
         if seen == self._seen:
             return lambda: self._waiting
-        stretch = read_stretch(connection, self._follow, self._index.watermark, self._ahead)
+        stretch = read_stretch(connection, self._follow, self._index.watermark, self._ahead, self._takes)
         return partial(self._apply, stretch, seen)
 
     def take_over(self, other: object) -> None:
@@ -135,19 +138,26 @@ class Follower:
         return look()
 
     def _apply(self, stretch: Stretch, seen: tuple[int, int]) -> int:
-        updates = [update for update in stretch.updates if self._takes(update)]
         with self._turn:
             self._begun = seen
-            for start in range(0, len(updates), _UPDATES_PER_BATCH):
-                batch = self._with_vectors(updates[start : start + _UPDATES_PER_BATCH])
-                self._index.apply(batch, self._index.watermark)
-                if self._applied:
-                    self._applied(len(batch))
+            ahead = set(self._ahead)
+            for page in self._pages(stretch.page):
+                for batch in _batches(page.updates):
+                    self._index.apply(self._with_vectors(batch), self._index.watermark)
+                    if self._applied:
+                        self._applied(len(batch), sum(len(update.chunks) for update in batch))
+                ahead |= {(update.key, update.seq) for update in page.updates if update.seq > stretch.watermark}
             self._index.apply([], stretch.watermark)
-            applied = {(update.key, update.seq) for update in updates}
-            self._ahead = {mark for mark in self._ahead | applied if mark[1] > stretch.watermark}
+            self._ahead = {mark for mark in ahead if mark[1] > stretch.watermark}
             self._seen, self._waiting = seen, stretch.waiting
         return stretch.waiting
+
+    def _pages(self, page: Page) -> Iterator[Page]:
+        yield page
+        while page.rest is not None:
+            with self._database.read() as connection:
+                page = read_rest(connection, self._follow, page, self._ahead, self._takes)
+            yield page
 
     def _is_near(self) -> bool:
         """Whether the log has little news. The `seq` counts the changes of all corpora, so there may be less yet."""
@@ -164,3 +174,17 @@ class Follower:
             replace(update, vectors=Vectors(self._follow.fingerprint, values[end - len(update.chunks) : end]))
             for update, end in zip(updates, ends, strict=True)
         ]
+
+
+def _batches(updates: Sequence[DocumentUpdate]) -> Iterator[list[DocumentUpdate]]:
+    """Documents whose chunks are few enough for their vectors to be in memory together; a larger one is alone."""
+    some: list[DocumentUpdate] = []
+    chunks = 0
+    for update in updates:
+        if some and chunks + len(update.chunks) > _CHUNKS_PER_BATCH:
+            yield some
+            some, chunks = [], 0
+        some.append(update)
+        chunks += len(update.chunks)
+    if some:
+        yield some

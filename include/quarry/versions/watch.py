@@ -28,9 +28,9 @@ class BuildProgress:
         self._step = step
         self._indexed = 0
 
-    def applied(self, count: int) -> None:
+    def applied(self, documents: int, _chunks: int) -> None:
         """So many documents more are in the index."""
-        self._indexed += count
+        self._indexed += documents
 
     def look(self) -> None:
         """Show the count of what the build is at; nothing while the catalog is busy."""

@@ -1,11 +1,24 @@
 """Following the log: what is ready is handed over, what waits for vectors holds the watermark but nobody else."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
+from include.quarry.catalog import updates
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import PreparedDocument, accept_delete, accept_upsert
-from include.quarry.catalog.updates import Follow, Stretch, expected_contents, news, read_deletes, read_stretch
+from include.quarry.catalog.updates import (
+    Follow,
+    Page,
+    Stretch,
+    expected_contents,
+    news,
+    read_deletes,
+    read_rest,
+    read_stretch,
+)
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, Passage, RawDocument, Vectors, hash_text
 
@@ -120,6 +133,49 @@ def test_what_was_applied_ahead_is_not_handed_over_again(catalog: Catalog) -> No
     assert ids(catalog.stretch(ahead=((update.key, update.seq),))) == ["b"]
 
 
+def pages(catalog: Catalog, between: Callable[[], object] = lambda: None, **how: Any) -> list[list[str]]:
+    """The documents of each page of a stretch; `between` happens after the first."""
+    with catalog.database.read() as connection:
+        page = read_stretch(connection, FOLLOW, 0, **how).page
+    read = [page]
+    between()
+    while page.rest is not None:
+        with catalog.database.read() as connection:
+            page = read_rest(connection, FOLLOW, page, **how)
+        read.append(page)
+    return [[update.key.doc_id for update in page.updates] for page in read]
+
+
+def test_a_long_stretch_comes_page_by_page(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(updates, "_DOCUMENTS_PER_PAGE", 2)
+    for doc_id in "abcde":
+        catalog.put(doc_id, f"text of {doc_id}")
+    catalog.delete("b")
+    assert pages(catalog) == [["a", "c"], ["d", "e"], ["b"]]
+    assert pages(catalog, takes=lambda update: update.key.doc_id in "bd") == [[], ["d"], ["b"]]
+
+
+def test_what_changes_between_the_pages_is_left_to_the_next_stretch(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updates, "_DOCUMENTS_PER_PAGE", 2)
+    for doc_id in "abcd":
+        catalog.put(doc_id, f"text of {doc_id}")
+    reached = catalog.stretch().watermark
+    assert pages(catalog, lambda: (catalog.put("d", "newer text"), catalog.put("e", "late"))) == [["a", "b"], ["c"]]
+    assert ids(catalog.stretch(after=reached)) == ["d", "e"]
+
+
+def test_the_chunks_of_what_is_not_taken_are_not_read(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog.put("a", "mine")
+    catalog.put("b", "another shard's")
+    read: list[str] = []
+    chunk = updates._chunk
+    monkeypatch.setattr(updates, "_chunk", lambda *row: read.append(row[1].doc_id) or chunk(*row))
+    assert pages(catalog, takes=lambda update: update.key.doc_id == "a") == [["a"]]
+    assert read == ["a"]
+
+
 def test_a_document_that_this_chunker_has_not_cut_waits(catalog: Catalog, database: Database) -> None:
     catalog.put("a", "text")
     with database.read() as connection:
@@ -156,4 +212,4 @@ def test_another_corpus_is_not_followed(catalog: Catalog, database: Database) ->
     catalog.put("a", "text")
     with database.read() as connection:
         stretch = read_stretch(connection, Follow("other", "chunker", "space"), 0)
-    assert stretch == Stretch([], 0, 0)
+    assert stretch == Stretch(Page([], None, 0), 0, 0)

@@ -25,7 +25,7 @@ def test_each_part_of_a_build_is_counted_in_its_own_unit(corpus: Corpus) -> None
     progress = BuildProgress(corpus.database, "main", SPEC, counted)  # type: ignore[arg-type]
     progress.look()
     for count in (1, 5):
-        progress.applied(count)
+        progress.applied(count, 10 * count)
         progress.look()
     assert counted.told == [
         (0, 2, "documents cut"),
