@@ -1,28 +1,42 @@
 """Building an index version from the log and the lake: nothing is embedded, parsed or lost on the way.
 
-Registering the version comes first, so that documents accepted meanwhile are cut for its chunker too. The build then
-follows the log like any replica does and writes a snapshot. Building a version again continues from its snapshot.
+Registering the version comes first, so that documents accepted meanwhile are cut for its chunker too. Each shard then
+follows the log like any replica does and is written as a snapshot; see `sharding`. Shards are built here one after
+another, or wherever `each_shard` sends them. Building a version again continues from its snapshot.
 """
 
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock
 
 from include.quarry.catalog.database import opened
+from include.quarry.catalog.updates import Takes
 from include.quarry.catalog.versions import IndexVersion, create_version, record_snapshot
 from include.quarry.errors import IncompleteIndex
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.rechunking import cut_again
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.index import Index
-from include.quarry.routing.follower import PATIENCE_S, Follower, Takes, everything
-from include.quarry.routing.sharding import CaughtUp, Save, build_shards
+from include.quarry.routing.follower import PATIENCE_S, Applied, Follower
+from include.quarry.routing.sharding import BuiltShard, assemble, build_shard, finished_shards
 from include.quarry.settings import Settings
 from include.quarry.specs import IndexSpec
-from include.quarry.stores.servers import StoreServers
+
+
+class BuildOne(Protocol):
+    """Builds one shard of a version, in any process: it can be sent to another."""
+
+    def __call__(self, number: int, *, applied: Applied | None = None) -> BuiltShard:
+        """Raises what `build_version` raises."""
+        ...
+
+
+EachShard = Callable[[BuildOne, Sequence[int], Mapping[int, BuiltShard]], None]
+"""Has the shards of these numbers built; those in the mapping are finished already."""
 
 
 def build_version(
@@ -32,9 +46,10 @@ def build_version(
     settings: Settings,
     *,
     patience_s: float = PATIENCE_S,
-    applied: Callable[[int], None] | None = None,
+    applied: Applied | None = None,
+    each_shard: EachShard | None = None,
 ) -> dict[str, str | int]:
-    """Build a version, or bring it up to date; `applied` is told how many documents each batch had.
+    """Build a version, or bring it up to date.
 
     Raises `IncompleteIndex` when chunks still wait for their vectors after `patience_s`: uploads get theirs meanwhile.
     """
@@ -43,15 +58,15 @@ def build_version(
         with database.write() as connection:
             version = create_version(connection, version_id, corpus, spec)
         cut = cut_again(database, corpus, make_chunker(spec.chunker))
-        lake = VectorLake(database, settings.lake_uri)
-
-        def caught_up(index: Index, takes: Takes) -> Follower:
-            follower = Follower(database, lake, index, corpus, takes=takes, applied=applied)
-            if waiting := follower.catch_up(patience_s):
-                raise IncompleteIndex(f"{waiting} documents of {corpus!r} wait for vectors; run embed_corpus first")
-            return follower
-
-        folder, watermark, chunk_count = write_snapshot(version, home, settings.store_servers, caught_up)
+        done = finished_shards(version, home)
+        missing = [number for number in range(spec.shards.count) if number not in done]
+        build_one = partial(_build_one, version, settings, patience_s)
+        if each_shard:
+            each_shard(build_one, missing, done)
+        else:
+            for number in missing:
+                build_one(number, applied=applied)
+        folder, watermark, chunk_count = assemble(version, home)
         with database.write() as connection:
             record_snapshot(connection, version_id, str(folder), watermark, chunk_count)
     return {"version": version_id, "watermark": watermark, "chunks": chunk_count, "documents_cut_again": cut}
@@ -70,28 +85,19 @@ def being_built(home: Path) -> Iterator[None]:
         yield
 
 
-def write_snapshot(
-    version: IndexVersion, home: Path, servers: StoreServers, caught_up: CaughtUp, save: Save = Index.save
-) -> tuple[Path, int, int]:
-    """Go on from the version's snapshot, or from nothing; gives the new one's folder, its watermark and its chunks."""
-    if version.spec.shards.count > 1:
-        return build_shards(version, home, servers, caught_up, save)
-    with tempfile.TemporaryDirectory() as scratch:
-        index = _open(version, Path(scratch), servers)
-        follower = caught_up(index, everything)
-        return follower.settled(lambda: _saved(index, home, save))
+def _build_one(
+    version: IndexVersion, settings: Settings, patience_s: float, number: int, *, applied: Applied | None = None
+) -> BuiltShard:
+    with opened(settings.catalog_url) as database:
+        lake = VectorLake(database, settings.lake_uri)
 
+        def caught_up(index: Index, takes: Takes) -> Follower:
+            follower = Follower(database, lake, index, version.corpus, takes=takes, applied=applied)
+            if waiting := follower.catch_up(patience_s):
+                raise IncompleteIndex(
+                    f"{waiting} documents of {version.corpus!r} wait for vectors; run embed_corpus first"
+                )
+            return follower
 
-def _saved(index: Index, home: Path, save: Save) -> tuple[Path, int, int]:
-    """The snapshot of this very state, its watermark, and how many chunks it holds."""
-    chunk_count = sum(1 for _ in index.contents())
-    folder = home / f"snapshot-{index.watermark}"
-    if not folder.exists():  # written whole or not at all, so one that is there is this very state
-        save(index, folder)
-    return folder, index.watermark, chunk_count
-
-
-def _open(version: IndexVersion, scratch: Path, servers: StoreServers) -> Index:
-    if version.snapshot:
-        return Index.load(Path(version.snapshot), scratch, servers=servers)
-    return Index.create(version.spec, version.version_id, scratch, servers=servers)
+        home = home_of(version.version_id, settings)
+        return build_shard(version, number, home, settings.store_servers, caught_up)

@@ -20,14 +20,16 @@ from typing import Any
 
 from include.quarry.catalog.database import opened
 from include.quarry.catalog.routes import list_routes
+from include.quarry.catalog.updates import Takes
 from include.quarry.catalog.versions import IndexVersion, find_version, list_versions, replace_snapshot
 from include.quarry.errors import IncompleteIndex, QuarryError
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import Chunk, Scope, Vectors
 from include.quarry.retrieval.digest import digest
 from include.quarry.retrieval.index import Index
-from include.quarry.routing.building import being_built, home_of, write_snapshot
-from include.quarry.routing.follower import Follower, Takes
+from include.quarry.routing.building import being_built, home_of
+from include.quarry.routing.follower import Follower
+from include.quarry.routing.sharding import assemble, build_shard, finished_shards
 from include.quarry.routing.status import lag_of
 from include.quarry.settings import Settings
 from include.quarry.specs import StoreSpec
@@ -80,8 +82,11 @@ def renew_snapshot(version_id: str, settings: Settings) -> dict[str, Any] | None
             follower.step()  # what waits for vectors is left to those who load the snapshot
             return follower
 
-        save = partial(_save_proven, lake=lake, servers=servers)
-        folder, watermark, chunks = write_snapshot(version, home, servers, caught_up, save)
+        save, done = partial(_save_proven, lake=lake, servers=servers), finished_shards(version, home)
+        for number in range(version.spec.shards.count):
+            if number not in done:
+                build_shard(version, number, home, servers, caught_up, save=save)
+        folder, watermark, chunks = assemble(version, home)
         if str(folder) == version.snapshot:
             return None
         with database.write() as connection:

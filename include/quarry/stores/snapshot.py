@@ -65,6 +65,19 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
     return facts
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a snapshot, and every one inside it, holds exactly the files that its manifest says."""
+    if not (folder / _MANIFEST).is_file():
+        return False
+    try:
+        return all(
+            json.loads(manifest.read_bytes())["files"] == _checksums(manifest.parent)
+            for manifest in folder.rglob(_MANIFEST)
+        )
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 def _seal(partial: Path, kind: str, facts: Mapping[str, Any]) -> None:
     manifest = {"kind": kind, "format": FORMAT, "facts": dict(facts), "files": _checksums(partial)}
     (partial / _MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))

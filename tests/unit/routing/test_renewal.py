@@ -77,7 +77,7 @@ def seen(corpus: Corpus, snapshot: str, *, follow: bool) -> Seen:
 
 def folders(corpus: Corpus, version_id: str = "v1") -> list[str]:
     home = Path(version(corpus, version_id).snapshot).parent
-    return sorted(each.name for each in home.iterdir() if each.name != ".lock")
+    return sorted(each.name for each in home.iterdir() if not each.name.endswith(".lock"))
 
 
 def test_searches_before_and_after_are_equal_and_nothing_is_left_to_replay(corpus: Corpus, settings: Settings) -> None:

@@ -1,6 +1,9 @@
 """Versions in shards: built one shard after another, proven whole, promoted and gone back from like any other."""
 
+import pickle
 import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,15 +11,16 @@ import pytest
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import find_version
-from include.quarry.errors import IncompleteIndex
+from include.quarry.errors import Conflict, IncompleteIndex
 from include.quarry.records import DocumentKey, DocumentUpdate, Scope
-from include.quarry.retrieval.sharded import parts_of, shard_name
-from include.quarry.routing import sharding
+from include.quarry.retrieval.sharded import load_index, parts_of, shard_name
+from include.quarry.routing import building, sharding
 from include.quarry.routing.audit import audit_passages, audit_vectors, load_passages, load_stores, sample_chunks
-from include.quarry.routing.building import build_version
+from include.quarry.routing.building import BuildOne, build_version
 from include.quarry.routing.completeness import check_completeness
 from include.quarry.routing.promotion import promote, roll_back
 from include.quarry.routing.resident import ResidentIndexes
+from include.quarry.routing.sharding import BuiltShard
 from include.quarry.settings import Settings
 from include.quarry.specs import IndexSpec, ShardSpec
 from include.quarry.stores.servers import StoreServers
@@ -45,6 +49,14 @@ def snapshot_of(version_id: str, corpus: Corpus) -> Path:
         return Path(find_version(connection, version_id).snapshot)
 
 
+def stop_before_assembly(spec: IndexSpec, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every shard is finished, and then the build dies."""
+    with monkeypatch.context() as patch:
+        patch.setattr(building, "assemble", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            build_version("v1", "main", spec, settings, patience_s=0)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_version_in_shards_is_built_and_proven_to_hold_what_the_log_says(
     stones: Corpus, routing_settings: Settings, way: str
@@ -65,14 +77,13 @@ def test_a_build_that_died_goes_on_with_the_shard_that_was_not_finished(
 ) -> None:
     spec, built, build_shard = in_shards(WAYS["hash"]), [], sharding.build_shard
 
-    def dying(version, number, *rest, save):  # type: ignore[no-untyped-def]
-        if number == 2 and 2 not in built:
-            built.append(number)
-            raise OSError("killed")
+    def dying(version, number, *rest):  # type: ignore[no-untyped-def]
         built.append(number)
-        build_shard(version, number, *rest, save=save)
+        if built == [0, 1, 2]:
+            raise OSError("killed")
+        return build_shard(version, number, *rest)
 
-    monkeypatch.setattr(sharding, "build_shard", dying)
+    monkeypatch.setattr(building, "build_shard", dying)
     with pytest.raises(OSError, match="killed"):
         build_version("v1", "main", spec, routing_settings, patience_s=0)
     stones.put("late", "Stone that came late.")
@@ -80,6 +91,86 @@ def test_a_build_that_died_goes_on_with_the_shard_that_was_not_finished(
     assert build_version("v1", "main", spec, routing_settings, patience_s=0)["watermark"] == 11
     assert built == [0, 1, 2, 2]
     assert check_completeness("v1", routing_settings)["chunks"] == 10
+    assert not (routing_settings.home / "indexes" / "v1" / "building").exists()
+
+
+@pytest.mark.parametrize("torn", ["file cut short", "file missing", "no receipt"])
+def test_a_torn_shard_is_not_taken_for_finished(
+    stones: Corpus, routing_settings: Settings, monkeypatch: pytest.MonkeyPatch, torn: str
+) -> None:
+    spec, built = in_shards(WAYS["hash"]), list[int]()
+    stop_before_assembly(spec, routing_settings, monkeypatch)
+    shard = routing_settings.home / "indexes" / "v1" / "building" / shard_name(1)
+    if torn == "no receipt":
+        (shard / "manifest.json").unlink()
+    else:
+        inner = next(path for path in sorted((shard / "store").iterdir()) if path.name != "manifest.json")
+        inner.write_bytes(inner.read_bytes()[:-1]) if torn == "file cut short" else inner.unlink()
+
+    def noted(version, number, *rest):  # type: ignore[no-untyped-def]
+        built.append(number)
+        return sharding.build_shard(version, number, *rest)
+
+    monkeypatch.setattr(building, "build_shard", noted)
+    build_version("v1", "main", spec, routing_settings, patience_s=0)
+    assert built == [1]
+    proof = check_completeness("v1", routing_settings)
+    assert (proof["chunks"], proof["digest"]) == (9, proof["log_digest"])
+
+
+def test_a_build_that_died_while_its_shards_moved_builds_none_again(
+    stones: Corpus, routing_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = in_shards(WAYS["hash"])
+    stop_before_assembly(spec, routing_settings, monkeypatch)
+    home = routing_settings.home / "indexes" / "v1"
+    (home / ".snapshot-11.partial").mkdir()
+    (home / "building" / shard_name(0)).rename(home / ".snapshot-11.partial" / shard_name(0))
+    monkeypatch.setattr(building, "build_shard", lambda *_: pytest.fail("built again"))
+    build_version("v1", "main", spec, routing_settings, patience_s=0)
+    assert check_completeness("v1", routing_settings)["chunks"] == 9
+
+
+@pytest.mark.parametrize("spec", [SPEC, in_shards(WAYS["hash"])], ids=["whole", "sharded"])
+def test_shards_built_elsewhere_in_any_order_make_the_version_that_one_process_builds(
+    stones: Corpus, routing_settings: Settings, tmp_path: Path, spec: IndexSpec
+) -> None:
+    """Each is sent over as bytes, as it would be to another machine, and found to be finished when it is sent twice."""
+
+    def elsewhere(build_one: BuildOne, numbers: Sequence[int], done: Mapping[int, BuiltShard]) -> None:
+        assert done == {}
+        with ThreadPoolExecutor(4) as pool:
+            sent = [pickle.loads(pickle.dumps(build_one)) for _ in range(2)]
+            twice = [list(pool.map(each, reversed(numbers))) for each in sent]
+        assert twice[0] == twice[1]
+
+    there = build_version("there", "main", spec, routing_settings, patience_s=0, each_shard=elsewhere)
+    here = build_version("here", "main", spec, routing_settings, patience_s=0)
+    assert (there["watermark"], there["chunks"]) == (here["watermark"], here["chunks"]) == (11, 9)
+    digests = {check_completeness(version_id, routing_settings)["digest"] for version_id in ("there", "here")}
+    assert len(digests) == 1
+    for tenant in ("red", "blue", "default"):
+        ask = ["stone"], HashEmbedder().encode(["Stone 4."]), 10, Scope(tenant)
+        found = [
+            load_index(snapshot_of(version_id, stones), tmp_path / version_id / tenant).find(*ask).hits
+            for version_id in ("there", "here")
+        ]
+        assert found[0] == found[1]
+        assert len(found[0][0]) == 3
+
+
+def test_a_process_that_comes_too_late_leaves_nothing_of_a_shard(stones: Corpus, routing_settings: Settings) -> None:
+    """It was taken for dead, and the build has ended without it."""
+    late: list[BuildOne] = []
+
+    def keep(build_one: BuildOne, numbers: Sequence[int], _done: Mapping[int, BuiltShard]) -> None:
+        late.append(build_one)
+        for number in numbers:
+            build_one(number)
+
+    build_version("v1", "main", in_shards(WAYS["hash"]), routing_settings, patience_s=0, each_shard=keep)
+    with pytest.raises(Conflict, match="has ended; shard 1 is not wanted"):
+        late[0](1)
     assert not (routing_settings.home / "indexes" / "v1" / "building").exists()
 
 
