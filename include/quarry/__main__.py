@@ -10,6 +10,7 @@ from importlib import import_module
 from include.quarry.audit.arguments import add_audit_commands
 from include.quarry.errors import QuarryError
 from include.quarry.operations.installation import REPOSITORY, Installation
+from include.quarry.quarantine.arguments import add_quarantine_commands
 from include.quarry.releases.arguments import add_release_commands
 from include.quarry.settings import load_settings
 from include.quarry.versions.arguments import add_version_commands
@@ -63,12 +64,9 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
 
             installation.prepare()
             migrate(settings.catalog_url)
-        case "versions" | "releases" as room:
-            import_module(f"include.quarry.{room}.command").run(options, settings)
-        case "audit":
-            from include.quarry.audit.command import run as run_audit
-
-            return 0 if run_audit(options, settings) else 1
+        case "versions" | "releases" | "audit" | "quarantine" as room:
+            fine = import_module(f"include.quarry.{room}.command").run(options, settings)
+            return 1 if fine is False else 0
         case "token":
             from include.quarry.gateway.composition import make_token
 
@@ -105,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     releases = commands.add_parser("releases", help="list, create, try, promote, roll back models and prompts of tiers")
     add_release_commands(releases)
     add_audit_commands(commands.add_parser("audit", help="verify or export the record of who read what"))
+    add_quarantine_commands(commands.add_parser("quarantine", help="what could not be read: list, show, replay, drop"))
     token = commands.add_parser("token", help="print a token signed with this installation's secret")
     token.add_argument("--tenant", default="default", help="default: %(default)s")
     token.add_argument("--scopes", default="retrieve,answer,write,feedback", help="default: %(default)s")

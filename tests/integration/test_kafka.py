@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.catalog.log import find_document
 from include.quarry.catalog.offsets import load_offsets
-from include.quarry.catalog.quarantine import list_quarantine
+from include.quarry.catalog.quarantine import list_quarantine, read_original
 from include.quarry.catalog.schema import changes
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
@@ -149,7 +149,12 @@ def test_garbage_is_set_aside_with_its_reason_and_the_rest_flows(database, topic
     until_all(database, topic, source, open_stream())
     assert (text_of(database, "before"), text_of(database, "after")) == ("text", "text")
     with database.read() as connection:
-        reasons = [found.reason for found in list_quarantine(connection, "main")]
+        aside = list_quarantine(connection, "main")
+        originals = [read_original(connection, found.key) for found in aside]
+    large = [found.size_bytes for found in aside if not found.kept]
+    assert large == [20_000_000]
+    assert {original.content for original in originals if original} >= {b"not JSON", b'{"op": "merge"}', b"[]", b""}
+    reasons = [found.reason for found in aside]
     assert len(reasons) == len(garbage) + 3
     assert all(reason.partition(": ")[2] for reason in reasons)
 

@@ -40,8 +40,15 @@ class Accepted:
     changed: bool
 
 
-def accept_upsert(connection: sa.Connection, document: PreparedDocument, feed: str) -> Accepted:
-    """Append an upsert, unless the document already has this very content.
+def accept_upsert(
+    connection: sa.Connection,
+    document: PreparedDocument,
+    feed: str,
+    at: datetime | None = None,
+    *,
+    replay_of: int | None = None,
+) -> Accepted:
+    """Append an upsert, unless the document already has this very content. `at` is when the source says it changed.
 
     What a user deleted by hand stays deleted while a scheduled feed offers the same content again.
     """
@@ -52,7 +59,8 @@ def accept_upsert(connection: sa.Connection, document: PreparedDocument, feed: s
         deleted_by_hand = present.feed == UPLOAD_FEED != feed
         if not present.deleted or deleted_by_hand:
             return Accepted(present.seq, present.version, changed=False)
-    accepted = _append(connection, raw.key, "upsert", 1 if present is None else present.version + 1, feed)
+    version = 1 if present is None else present.version + 1
+    accepted = _append(connection, raw.key, "upsert", version, feed, source_at=at, replay_of=replay_of)
     row = {
         "seq": accepted.seq,
         "version": accepted.doc_version,
@@ -77,7 +85,14 @@ def accept_upsert(connection: sa.Connection, document: PreparedDocument, feed: s
     return accepted
 
 
-def accept_delete(connection: sa.Connection, key: DocumentKey, feed: str) -> Accepted | None:
+def accept_delete(
+    connection: sa.Connection,
+    key: DocumentKey,
+    feed: str,
+    at: datetime | None = None,
+    *,
+    replay_of: int | None = None,
+) -> Accepted | None:
     """Append a delete; None when there is no such document, present or deleted."""
     present = find_document(connection, key)
     connection.execute(sa.delete(quarantine).where(_is(quarantine, key)))
@@ -85,7 +100,7 @@ def accept_delete(connection: sa.Connection, key: DocumentKey, feed: str) -> Acc
         return None
     if present.deleted:
         return Accepted(present.seq, present.version, changed=False)
-    accepted = _append(connection, key, "delete", present.version + 1, feed)
+    accepted = _append(connection, key, "delete", present.version + 1, feed, source_at=at, replay_of=replay_of)
     gone = {"seq": accepted.seq, "version": accepted.doc_version, "deleted": True, "text": "", "outline": []}
     by = {"feed": feed, "accepted_at": datetime.now(UTC)}
     connection.execute(sa.update(documents).where(_is(documents, key)).values(**gone, **by))
@@ -148,8 +163,16 @@ def head(connection: sa.Connection, corpus: str) -> int:
     return int(newest or 0)
 
 
-def _append(connection: sa.Connection, key: DocumentKey, kind: str, doc_version: int, feed: str) -> Accepted:
-    values = {"kind": kind, "doc_version": doc_version, "feed": feed, "accepted_at": datetime.now(UTC)}
+def age_of(connection: sa.Connection, seq: int) -> int:
+    """The place of a change among all others by what it tells of: a replay tells of what was set aside before."""
+    replay_of = connection.scalar(sa.select(changes.c.replay_of).where(changes.c.seq == seq))
+    return seq if replay_of is None else int(replay_of)
+
+
+def _append(
+    connection: sa.Connection, key: DocumentKey, kind: str, doc_version: int, feed: str, **more: Any
+) -> Accepted:
+    values = {"kind": kind, "doc_version": doc_version, "feed": feed, "accepted_at": datetime.now(UTC), **more}
     result = connection.execute(sa.insert(changes).values(**key._asdict(), **values))
     assert result.inserted_primary_key is not None  # noqa: S101 - the dialects in use always report it
     return Accepted(int(result.inserted_primary_key[0]), doc_version, changed=True)

@@ -4,27 +4,13 @@ Times are UTC. JSON columns hold plain objects. A chunk row belongs to the prese
 versions live on in the log only.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-
-class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """An aware UTC time on every database; SQLite forgets time zones, so they are taken off and put back here."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
+from include.quarry.catalog.columns import BigSerial, UtcDateTime
 
 metadata = sa.MetaData()
-BigSerial = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # only INTEGER counts by itself in SQLite
 
 
 def _document_key() -> list[sa.Column[Any]]:
@@ -82,6 +68,8 @@ changes = sa.Table(
     sa.Column("doc_version", sa.Integer, nullable=False),
     sa.Column("feed", sa.String, nullable=False),
     sa.Column("accepted_at", UtcDateTime, nullable=False),
+    sa.Column("source_at", UtcDateTime, nullable=True, comment="when the source says that it changed"),
+    sa.Column("replay_of", sa.BigInteger, nullable=True, comment="of a replay: at_seq of what had been set aside"),
     sa.Index("changes_by_corpus", "corpus", "seq"),
     sa.Index("changes_by_document", "corpus", "tenant", "doc_id", "seq"),
     sa.Index("changes_by_time", "corpus", "accepted_at"),
@@ -104,6 +92,18 @@ quarantine = sa.Table(
     sa.Column("uri", sa.String, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("quarantined_at", UtcDateTime, nullable=False),
+    sa.Column("kind", sa.String, nullable=False, server_default="document"),
+    sa.Column("content", sa.LargeBinary, nullable=True, comment="the original, or null where it is too large"),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("sha256", sa.String, nullable=False, server_default=""),
+    sa.Column("detail", sa.JSON, nullable=False, server_default="{}", comment="what came with the original"),
+    sa.Column(
+        "at_seq",
+        sa.BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="newest change of the corpus when it was set aside",
+    ),
     sa.PrimaryKeyConstraint("corpus", "tenant", "doc_id"),
 )
 

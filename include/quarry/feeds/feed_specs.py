@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from include.quarry.errors import Misconfigured
 from include.quarry.feeds.rows import RowMapping
+from include.quarry.records import STREAM_FEEDS
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Column = Annotated[str, StringConstraints(min_length=1)]
@@ -52,6 +53,11 @@ class KafkaSpec(Part):
     rows: Rows | None = None
     options: dict[str, str] = {}
 
+    @property
+    def feed(self) -> str:
+        """Name of the feed, as its offsets and documents have it."""
+        return f"{STREAM_FEEDS}kafka:{self.group}:{self.topic}"
+
 
 class PostgresSpec(Part):
     """A table. One replica reads it, the others wait for it to end."""
@@ -62,6 +68,16 @@ class PostgresSpec(Part):
     slot: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "quarry"
     corpus: Name = "main"
     rows: Rows
+
+    @property
+    def feed(self) -> str:
+        """Name of the feed, as its offsets and documents have it."""
+        return f"{STREAM_FEEDS}postgres:{self.slot}:{self.full_table}"
+
+    @property
+    def full_table(self) -> str:
+        """The table with its schema."""
+        return self.table if "." in self.table else f"public.{self.table}"
 
 
 FeedSpec = Annotated[KafkaSpec | PostgresSpec, Field(discriminator="kind")]

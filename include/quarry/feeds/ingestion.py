@@ -13,7 +13,7 @@ from include.quarry.catalog.offsets import forget_offset, load_offsets
 from include.quarry.chunking.protocol import Chunker
 from include.quarry.chunking.structure import StructureChunker
 from include.quarry.chunking.tokenizer import load_tokenizer
-from include.quarry.errors import InvalidInput
+from include.quarry.errors import InvalidInput, QuarryError
 from include.quarry.feeds.environment import EnvironmentFeed
 from include.quarry.feeds.folder import FolderFeed
 from include.quarry.feeds.ingestor import FeedOffset, Ingestor
@@ -94,15 +94,23 @@ class FeedPass:
     def _offer(self, item: FeedItem) -> str:
         key = DocumentKey(self._corpus, self._tenant, item.doc_id)
         offset = FeedOffset(self._feed.name, item.doc_id, item.offset)
+        raw = None
         try:
             self._check_owner(key)
-            accepted = self._ingestor.upsert(item.load(), self._feed.name, offset)
+            raw = item.load()
+            accepted = self._ingestor.upsert(raw, self._feed.name, offset)
         except FileNotFoundError:
             return "unchanged"  # deleted while we looked: the next pass no longer lists it
         except (InvalidInput, OSError) as reason:
             logger.warning("quarantined %s: %s", item.uri, reason)
             retried = isinstance(reason, OSError)  # may be readable next time, though the file itself is the same
-            self._ingestor.set_aside(key, item.uri, reason, offset, keep_offset=not retried)
+            self._ingestor.set_aside(key, item.uri, reason, offset, raw=raw, keep_offset=not retried)
+            return "quarantined"
+        except QuarryError:
+            raise
+        except Exception as reason:  # a parser met what nobody thought of; one document must not end the pass
+            logger.exception("%s could not be read", item.uri)
+            self._ingestor.set_aside(key, item.uri, reason, offset, raw=raw, keep_offset=False)
             return "quarantined"
         return "changed" if accepted.changed else "unchanged"
 

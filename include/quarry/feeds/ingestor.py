@@ -5,18 +5,20 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.log import Accepted, PreparedDocument, accept_delete, accept_upsert, documents_of_feed
+from include.quarry.catalog.log import Accepted, PreparedDocument, accept_delete, accept_upsert
 from include.quarry.catalog.offsets import advance_offset, store_offset
-from include.quarry.catalog.quarantine import set_aside
+from include.quarry.catalog.quarantine import Original, Quarantined, set_aside
 from include.quarry.catalog.versions import chunkers_of
 from include.quarry.chunking.protocol import Chunker
-from include.quarry.errors import ContentTooLarge, InvalidInput, UnreadableContent
+from include.quarry.errors import ContentTooLarge, InvalidInput, QuarryError, UnreadableContent
+from include.quarry.feeds.applying import Cut, Plain, Ready, apply, apply_again, apply_warily, garbled
 from include.quarry.feeds.keys import document_key
-from include.quarry.feeds.protocol import Batch, Change, Cleared, Deleted, Garbled, Upserted
+from include.quarry.feeds.protocol import Batch, Change, Upserted
 from include.quarry.parsing.registry import parser_for
 from include.quarry.parsing.titles import with_title
 from include.quarry.records import Block, DocumentKey, RawDocument, hash_bytes
@@ -24,7 +26,7 @@ from include.quarry.specs import ChunkerSpec
 
 logger = logging.getLogger(__name__)
 _ATTEMPTS = 3
-Plain = Deleted | Cleared | Garbled
+Outcome = TypeVar("Outcome")
 Chunkers = Mapping[str, Sequence[ChunkerSpec]]
 """Corpus -> the chunkers of its index versions."""
 
@@ -69,28 +71,66 @@ class Ingestor:
     def accept(self, feed: str, batch: Batch) -> Counter[str]:
         """Accept consecutive changes of a stream and move its offset past them, all in one transaction.
 
-        What cannot be read is set aside with its reason, and the rest goes on. Gives how many were `changed`,
-        `unchanged` and `quarantined`. Raises `Fenced` when the stream's offset is no longer where the batch begins.
+        What cannot be read, or not be stored, is set aside with its reason, and the rest goes on. Gives how many were
+        `changed`, `unchanged` and `quarantined`. Raises `Fenced` when the stream's offset is no longer where the batch
+        begins.
         """
+
+        def accept(connection: sa.Connection, ready: list[Ready]) -> Counter[str]:
+            advance_offset(connection, feed, batch.partition, batch.begins, batch.ends)
+            return Counter(apply(connection, feed, change) for change in ready)
+
+        def accept_warily(connection: sa.Connection, ready: list[Ready]) -> Counter[str]:
+            advance_offset(connection, feed, batch.partition, batch.begins, batch.ends)
+            return Counter(apply_warily(connection, feed, ready))
+
         read = [self._read(change) for change in batch.changes]
-        while True:
-            with self._database.read() as connection:
-                specs = _chunkers(connection, batch.changes)
-            ready = [self._cut(change, specs) for change in read]
-            with self._database.write() as connection:
-                if _chunkers(connection, batch.changes) != specs:
-                    continue
-                advance_offset(connection, feed, batch.partition, batch.begins, batch.ends)
-                return Counter(_apply(connection, feed, change) for change in ready)
+        try:
+            return self._write(read, batch.changes, accept)
+        except (ValueError, TypeError, sa.exc.StatementError):
+            logger.exception("the catalog does not take a batch of %s; each change is tried on its own", feed)
+            return self._write(read, batch.changes, accept_warily)
+
+    def replay(self, found: Quarantined, change: Change) -> str:
+        """Accept what was set aside, as a new change; see `apply_again`."""
+
+        def accept(connection: sa.Connection, ready: list[Ready]) -> str:
+            return apply_again(connection, found, ready[0])
+
+        return self._write([self._read(change)], [change], accept)
 
     def set_aside(
-        self, key: DocumentKey, uri: str, reason: Exception, offset: FeedOffset, *, keep_offset: bool = True
+        self,
+        key: DocumentKey,
+        uri: str,
+        reason: Exception,
+        offset: FeedOffset,
+        *,
+        raw: RawDocument | None = None,
+        keep_offset: bool = True,
     ) -> None:
         """Quarantine what a feed offered; with its offset kept, it is not tried again until that moves."""
+        aside = garbled(Upserted(raw or RawDocument(key, uri, b"", "")), reason)
         with self._database.write() as connection:
-            set_aside(connection, key, uri, offset.feed, f"{type(reason).__name__}: {reason}")
+            original = None if raw is None else Original(aside.kind, aside.content, aside.detail)
+            set_aside(connection, key, uri, offset.feed, aside.reason, original=original)
             if keep_offset:
                 store_offset(connection, offset.feed, offset.partition, offset.offset)
+
+    def _write(
+        self,
+        read: "Sequence[Plain | _Read]",
+        changes: Sequence[Change],
+        accept: Callable[[sa.Connection, list[Ready]], Outcome],
+    ) -> Outcome:
+        """Cut what was read for the index versions there are, and accept it in one transaction."""
+        while True:
+            with self._database.read() as connection:
+                specs = _chunkers(connection, changes)
+            ready = [self._cut(change, specs) for change in read]
+            with self._database.write() as connection:
+                if _chunkers(connection, changes) == specs:  # else a version with another chunker was born meanwhile
+                    return accept(connection, ready)
 
     def _parse(self, raw: RawDocument) -> list[Block]:
         document_key(*raw.key)
@@ -108,21 +148,26 @@ class Ingestor:
             try:
                 return _Read(change, self._parse(change.raw))
             except InvalidInput as error:
-                return _garbled(change, error)
+                return garbled(change, error)
             except Exception as error:  # a parser met what nobody thought of; the stream must not stand still for it
                 logger.exception("%s could not be read, attempt %d of %d", change.raw.uri, attempt, _ATTEMPTS)
                 if attempt == _ATTEMPTS:
-                    return _garbled(change, error)
+                    return garbled(change, error)
         raise AssertionError("the last attempt returns")
 
-    def _cut(self, change: "Plain | _Read", specs: Chunkers) -> "Deleted | Cleared | Garbled | _Cut":
+    def _cut(self, change: "Plain | _Read", specs: Chunkers) -> Ready:
         if not isinstance(change, _Read):
             return change
         raw = change.upserted.raw
         try:
-            return _Cut(self._prepare(raw, change.blocks, specs[raw.key.corpus]), change.upserted.replaces)
+            return Cut(self._prepare(raw, change.blocks, specs[raw.key.corpus]), change.upserted)
         except InvalidInput as error:
-            return _garbled(change.upserted, error)
+            return garbled(change.upserted, error)
+        except QuarryError:
+            raise
+        except Exception as error:
+            logger.exception("%s could not be cut", raw.uri)
+            return garbled(change.upserted, error)
 
     def _prepare(self, raw: RawDocument, blocks: list[Block], specs: Iterable[ChunkerSpec]) -> PreparedDocument:
         title = raw.title or with_title(blocks, raw.key.doc_id)[0]
@@ -147,41 +192,9 @@ class _Read:
     blocks: list[Block]
 
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """An upsert ready to be accepted, and the document that it takes the place of."""
-
-    document: PreparedDocument
-    replaces: DocumentKey | None
-
-
-def _garbled(change: Upserted, error: Exception) -> Garbled:
-    raw = change.raw
-    return Garbled(raw.key, raw.uri, f"{type(error).__name__}: {error}", raw.content)
-
-
 def _chunkers(connection: sa.Connection, batch: Iterable[Change]) -> Chunkers:
     corpora = {change.raw.key.corpus for change in batch if isinstance(change, Upserted)}
     return {corpus: chunkers_of(connection, corpus) for corpus in sorted(corpora)}
-
-
-def _apply(connection: sa.Connection, feed: str, change: Plain | _Cut) -> str:
-    match change:
-        case _Cut(document, replaces):
-            accepted = accept_upsert(connection, document, feed)
-            if replaces is not None and replaces != document.raw.key:
-                accept_delete(connection, replaces, feed)
-            return "changed" if accepted.changed else "unchanged"
-        case Deleted(key):
-            gone = accept_delete(connection, key, feed)
-            return "changed" if gone is not None and gone.changed else "unchanged"
-        case Cleared():
-            for key in documents_of_feed(connection, feed):
-                accept_delete(connection, key, feed)
-            return "changed"
-        case Garbled(key, uri, reason):
-            set_aside(connection, key, uri, feed, reason)
-            return "quarantined"
 
 
 def _content_hash(raw: RawDocument) -> str:

@@ -4,21 +4,18 @@ The broker hands out partitions and the catalog says where each goes on; offsets
 the fact, for tools that show lag. Of two readers that believe to hold one partition, the catalog accepts one.
 """
 
-from collections.abc import Callable, Mapping
+import base64
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Literal
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
-from include.quarry.feeds.debezium import read_envelope, read_key
-from include.quarry.feeds.events import read_event, read_tombstone
+from include.quarry.feeds.messages import Format, MessageReader
 from include.quarry.feeds.protocol import Batch, Change, Garbled, OffsetOf
 from include.quarry.feeds.rows import RowMapping
 from include.quarry.records import STREAM_FEEDS, DocumentKey
 
-Format = Literal["event", "debezium"]
-Read = Callable[[Message], Change | None]
 _GARBLED_TENANT = "default"
 _CONNECT_S = 10.0
 _PREFETCHED_KIB = 32 * 1024  # more than one message of the greatest size, and all that waits in memory here
@@ -42,7 +39,7 @@ class KafkaFeed:
         self._topic = topic
         self._corpus = corpus
         self._name = f"{STREAM_FEEDS}kafka:{group}:{topic}"
-        self._read = _reader(format, corpus, mapping)
+        self._reader = MessageReader(format, corpus, mapping)
         self._at: dict[int, str | None] = {}  # offsets as the catalog holds them, of the partitions held here
         self._again: set[int] = set()
         self._offset_of: OffsetOf = lambda _partition: None
@@ -121,12 +118,15 @@ class KafkaFeed:
         return Batch(self._partition_name(partition), begins, changes, ends)
 
     def _change(self, message: Message) -> Change | None:
+        value, message_key = message.value(), message.key()
         try:
-            return self._read(message)
+            return self._reader.read(value, message_key)
         except InvalidInput as error:
             place = f"{self._topic}/{message.partition()}/{message.offset()}"
             key = DocumentKey(self._corpus, _GARBLED_TENANT, place)
-            return Garbled(key, f"kafka://{place}", f"{error.title}: {error}", message.value() or b"")
+            shown = None if message_key is None else base64.b64encode(message_key).decode()
+            detail = {"key": shown, "tombstone": value is None}
+            return Garbled(key, f"kafka://{place}", f"{error.title}: {error}", value or b"", "message", detail)
 
     def _check(self, message: Message) -> None:
         error = message.error()
@@ -159,22 +159,3 @@ class KafkaFeed:
     def _failed(self, error: KafkaError) -> None:
         """Told of what is wrong with the connection, while a poll runs."""
         self._failure = error
-
-
-def _reader(format: Format, corpus: str, mapping: RowMapping | None) -> Read:
-    if format == "debezium":
-        if mapping is None:
-            raise Misconfigured("a feed of Debezium's envelopes needs a mapping of columns; see include/feeds")
-        rows = mapping
-
-        def read_row(message: Message) -> Change | None:
-            value = message.value()
-            return read_key(message.key(), rows) if value is None else read_envelope(value, rows)
-
-        return read_row
-
-    def read(message: Message) -> Change | None:
-        value = message.value()
-        return read_tombstone(message.key(), corpus) if value is None else read_event(value, corpus)
-
-    return read

@@ -12,6 +12,7 @@ Offsets: `snapshot/N` while the first reading goes on, then `LSN` of a transacti
 after N of its changes.
 """
 
+import json
 import logging
 import select
 from collections.abc import Callable, Iterable, Iterator
@@ -220,7 +221,7 @@ class PostgresFeed:
         try:
             return Deleted(self._mapping.key_of(old), self._transaction.at)
         except InvalidInput as error:
-            return self._garbled(old, error)
+            return self._garbled(old, error, deleted=True)
 
     def _old_key(self, old: Values) -> DocumentKey | None:
         needed = {*self._mapping.key, *((self._mapping.tenant_column,) if self._mapping.tenant_column else ())}
@@ -238,11 +239,12 @@ class PostgresFeed:
             return row | {name: old[name] for name in unsent}
         return self._table.look_up(row)
 
-    def _garbled(self, row: Values, error: InvalidInput) -> Garbled:
+    def _garbled(self, row: Values, error: InvalidInput, *, deleted: bool = False) -> Garbled:
         place = f"{self._table.name}/{self._transaction.lsn}-{self._place}"
         key = DocumentKey(self._mapping.corpus, self._mapping.tenant, place)
         shown = {name: value for name, value in row.items() if value is not UNCHANGED}
-        return Garbled(key, f"postgres://{place}", f"{error.title}: {error}", repr(shown).encode())
+        content = json.dumps(shown).encode()
+        return Garbled(key, f"postgres://{place}", f"{error.title}: {error}", content, "row", {"deleted": deleted})
 
 
 def _lsn(text: str) -> int:

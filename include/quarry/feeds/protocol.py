@@ -4,10 +4,10 @@ A `Feed` lists all it has, and its partitions are its documents. A `ChangeFeed` 
 partitions are streams. Either way the offset of a partition is stored in the transaction that accepts the change.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from include.quarry.records import DocumentKey, RawDocument
 
@@ -67,12 +67,17 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class Garbled:
-    """What came cannot be understood: it is set aside under a key that tells where it stood, with its bytes."""
+    """What came cannot be understood: it is set aside under a key that tells where it stood, with its bytes.
+
+    `detail` is a plain object with what is needed to read the bytes again; the feed knows what that is.
+    """
 
     key: DocumentKey
     uri: str
     reason: str
     content: bytes
+    kind: Literal["document", "message", "row"] = "message"
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 Change = Upserted | Deleted | Cleared | Garbled

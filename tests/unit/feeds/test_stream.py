@@ -148,7 +148,7 @@ def test_a_batch_that_fails_leaves_neither_changes_nor_offset(
     topic = MemoryTopic()
     for doc_id in "abc":
         topic.send("p", upsert(doc_id, "text"))
-    real, calls = __import__("include.quarry.feeds.ingestor", fromlist=["x"]).accept_upsert, Counter()
+    real, calls = __import__("include.quarry.feeds.applying", fromlist=["x"]).accept_upsert, Counter()
 
     def dies_at_the_second(*arguments: object) -> object:
         calls["accept"] += 1
@@ -156,7 +156,7 @@ def test_a_batch_that_fails_leaves_neither_changes_nor_offset(
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr("include.quarry.feeds.ingestor.accept_upsert", dies_at_the_second)
+    monkeypatch.setattr("include.quarry.feeds.applying.accept_upsert", dies_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         reader(database, topic).step()
     assert text_of(database, "a") is None

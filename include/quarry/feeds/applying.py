@@ -1,0 +1,117 @@
+"""What becomes of a change in the transaction that accepts it. Functions here run inside that transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from include.quarry.catalog.log import (
+    PreparedDocument,
+    accept_delete,
+    accept_upsert,
+    age_of,
+    documents_of_feed,
+    find_document,
+)
+from include.quarry.catalog.quarantine import (
+    Original,
+    Quarantined,
+    explain_anew,
+    forget_quarantined,
+    is_quarantined,
+    set_aside,
+)
+from include.quarry.feeds.protocol import Cleared, Deleted, Garbled, Upserted
+from include.quarry.records import DocumentKey
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An upsert ready to be accepted, and what it was."""
+
+    document: PreparedDocument
+    upserted: Upserted
+
+
+Plain = Deleted | Cleared | Garbled
+Ready = Plain | Cut
+
+
+def apply(connection: sa.Connection, feed: str, change: Ready) -> str:
+    """Accept a change; gives whether that `changed` something, left it `unchanged`, or had to be `quarantined`."""
+    match change:
+        case Cut(document, Upserted(_, at, replaces)):
+            accepted = accept_upsert(connection, document, feed, at)
+            if replaces is not None and replaces != document.raw.key:
+                accept_delete(connection, replaces, feed, at)
+            return "changed" if accepted.changed else "unchanged"
+        case Deleted(key, at):
+            gone = accept_delete(connection, key, feed, at)
+            return "changed" if gone is not None and gone.changed else "unchanged"
+        case Cleared(at):
+            for key in documents_of_feed(connection, feed):
+                accept_delete(connection, key, feed, at)
+            return "changed"
+        case Garbled():
+            original = Original(change.kind, change.content, change.detail)
+            set_aside(connection, change.key, change.uri, feed, change.reason, original=original)
+            return "quarantined"
+
+
+def apply_warily(connection: sa.Connection, feed: str, changes: Sequence[Ready]) -> list[str]:
+    """`apply` each on its own, and set aside those documents that the catalog cannot take."""
+    outcomes = []
+    for change in changes:
+        try:
+            with connection.begin_nested():
+                outcomes.append(apply(connection, feed, change))
+        except (ValueError, TypeError, sa.exc.StatementError) as error:
+            if not isinstance(change, Cut) or isinstance(error, sa.exc.OperationalError):
+                raise
+            outcomes.append(apply(connection, feed, garbled(change.upserted, error)))
+    return outcomes
+
+
+def apply_again(connection: sa.Connection, found: Quarantined, change: Ready) -> str:
+    """Accept what was set aside, as a new change, unless a newer version of its document has come since.
+
+    Gives `applied`, `superseded`, `unreadable` with the reason noted, or `gone` where it is set aside no longer.
+    """
+    if not is_quarantined(connection, found):
+        return "gone"
+    if isinstance(change, Garbled):
+        explain_anew(connection, found.key, change.reason)
+        return "unreadable"
+    forget_quarantined(connection, found.key)
+    if isinstance(change, Cleared):
+        return "superseded"  # no feed sets such a change aside
+    key = change.document.raw.key if isinstance(change, Cut) else change.key
+    if _is_newer(connection, key, found.at_seq):
+        return "superseded"
+    if isinstance(change, Deleted):
+        accept_delete(connection, key, found.feed, change.at, replay_of=found.at_seq)
+        return "applied"
+    at, replaces = change.upserted.at, change.upserted.replaces
+    accept_upsert(connection, change.document, found.feed, at, replay_of=found.at_seq)
+    if replaces is not None and replaces != key and not _is_newer(connection, replaces, found.at_seq):
+        accept_delete(connection, replaces, found.feed, at, replay_of=found.at_seq)
+    return "applied"
+
+
+def garbled(change: Upserted, error: Exception) -> Garbled:
+    """A document that was understood but cannot be taken in."""
+    raw = change.raw
+    detail: Mapping[str, Any] = {
+        "content_type": raw.content_type,
+        "title": raw.title,
+        "metadata": dict(raw.metadata),
+        "replaces": None if change.replaces is None else list(change.replaces),
+        "at": None if change.at is None else change.at.isoformat(),
+    }
+    return Garbled(raw.key, raw.uri, f"{type(error).__name__}: {error}", raw.content, "document", detail)
+
+
+def _is_newer(connection: sa.Connection, key: DocumentKey, at_seq: int) -> bool:
+    document = find_document(connection, key)
+    return document is not None and age_of(connection, document.seq) > at_seq

@@ -1,0 +1,1 @@
+"""What was set aside: to look at, to try again, to drop."""
