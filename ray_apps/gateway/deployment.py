@@ -54,6 +54,7 @@ from include.quarry.versions.desk import VersionDesk
 from ray_apps.gateway.audit_metrics import AuditMetrics
 from ray_apps.gateway.cache_metrics import CacheMetrics
 from ray_apps.gateway.limit_metrics import LimitMetrics
+from ray_apps.gateway.promptness import favour_requests
 from ray_apps.gateway.remote import unwrapped
 from ray_apps.gateway.tiers import RemoteTier
 
@@ -72,6 +73,7 @@ class GatewayDeployment:
         fast: DeploymentHandle[Any],
         deep: DeploymentHandle[Any],
     ) -> None:
+        favour_requests()
         self._settings = settings
         self._database = Database(settings.catalog_url)
         self._indexing = indexing

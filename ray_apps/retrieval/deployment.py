@@ -38,6 +38,7 @@ from include.quarry.specs import EmbeddingSpec
 from ray_apps.gateway.audit_metrics import AuditMetrics
 from ray_apps.gateway.cache_metrics import CacheMetrics
 from ray_apps.gateway.limit_metrics import LimitMetrics
+from ray_apps.gateway.promptness import favour_requests
 from ray_apps.retrieval.addresses import ALWAYS, Address
 from ray_apps.retrieval.handles import HandleShard
 from ray_apps.retrieval.lag_metrics import LagMetrics
@@ -50,6 +51,7 @@ class RetrievalDeployment:
 
     def __init__(self, settings: Settings, *shard_groups: DeploymentHandle[Any]) -> None:
         """With groups of shards, versions in shards are held by those: the n-th shard by group n modulo their count."""
+        favour_requests()
         self._settings = settings
         self._scratch = tempfile.TemporaryDirectory(prefix="quarry-replica-")
         database = Database(settings.catalog_url)
