@@ -51,8 +51,11 @@ def run(folder: Path, corpus: Path, rounds: int, seconds: float, reads: int) -> 
         Row("reads under change", [], [reading.reads], reading.reads, "reads", at_least=reads),
         Row("stale reads", [], [len(stale)], len(stale), "reads", at_most=0),
     ]
-    changes = f"{reading.stones.changes} changes and {reading.hits / max(1, reading.reads):.0%} hits meanwhile"
-    return Report(NAME, rows, [*notes, changes, *(f"stale: {each}" for each in stale[:5])])
+    told = [
+        f"{reading.stones.changes} changes and {reading.hits / max(1, reading.reads):.0%} hits meanwhile",
+        f"{reading.reopened} connections were closed and opened again",
+    ]
+    return Report(NAME, rows, [*notes, *told, *(f"stale: {each}" for each in stale[:5])])
 
 
 def _worth(home: Path, corpus: Path, rounds: int, seconds: float) -> tuple[list[Row], list[str]]:
@@ -111,6 +114,7 @@ class _Reading:
     until: float
     reads: int = 0
     hits: int = 0
+    reopened: int = 0
     shown: list[Shown] = field(default_factory=list)
 
     async def go_on(self, host: str, port: int, seed: int) -> None:
@@ -118,12 +122,19 @@ class _Reading:
         dice = random.Random(seed)
         reader, writer = await asyncio.open_connection(host, port)
         while self.reads < self.at_most and monotonic() < self.until:
-            self.reads += 1
             tenant = dice.choice(TENANTS)
             asked = "" if dice.random() < _ALL_AT_ONCE else dice.choice(STONES)
             began = self.stones.tick()
             writer.write(self.requests[tenant, asked])
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            try:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            except asyncio.IncompleteReadError as error:
+                if error.partial:
+                    raise
+                reader, writer = await asyncio.open_connection(host, port)
+                self.reopened += 1  # haproxy lets go of its connections when it is told of other replicas
+                continue
+            self.reads += 1
             at = head.index(b"content-length:") + 15
             body = await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
             if b" 200 " not in head[:16]:

@@ -1,7 +1,8 @@
 """Quotas: what a tenant may use in a day, and have at once. Both are held against the catalog.
 
 Tokens are charged when an answer is there, and are in the catalog as soon as the audit is: a tenant overshoots by the
-answers that are under way or were given in the last two seconds. Documents are counted in the catalog before an upload
+answers that are under way or were given in the last two seconds, and by one more: nobody waits for a sum that is less
+than ten seconds old, whose renewal it is the first to ask for. Documents are counted in the catalog before an upload
 of a new one, and not again before a sixteenth of what was free then is used, or ten seconds are over: a tenant
 overshoots by what is being uploaded elsewhere when the last place is taken. Documents of feeds count, and are never
 refused.
@@ -20,17 +21,18 @@ from include.quarry.records import DocumentKey
 
 _DAY_S = 86_400
 _EPOCH = date(1970, 1, 1)
-_FRESH_FOR_S, _ROOM_FOR_S = 1.0, 10.0
+_FRESH_FOR_S, _KNOWN_FOR_S, _ROOM_FOR_S = 1.0, 10.0, 10.0
 _SHARE_OF_ROOM = 16
 
 
 @dataclass(slots=True)
 class _Spent:
-    """The tokens of a day, as they were when last looked at."""
+    """The tokens of a day, as they were when last looked at, and the next look while it is under way."""
 
     day: int
     tokens: int
-    until_s: float
+    seen_s: float
+    renewal: "asyncio.Task[None] | None" = None
 
 
 class Quotas:
@@ -48,9 +50,12 @@ class Quotas:
         known = self._tokens.get(tenant)
         if known is None or known.day != day:
             known = self._tokens[tenant] = await self._look(tenant, day)
-        elif time.monotonic() >= known.until_s:
-            known.until_s = time.monotonic() + _FRESH_FOR_S  # meanwhile others go by what was known
-            known.tokens = (await self._look(tenant, day)).tokens
+        elif (age_s := time.monotonic() - known.seen_s) >= _FRESH_FOR_S:
+            if known.renewal is None or known.renewal.done():
+                known.renewal = asyncio.create_task(self._renew(tenant, known))
+                known.renewal.add_done_callback(_heard)
+            if age_s >= _KNOWN_FOR_S:
+                await asyncio.shield(known.renewal)
         standing = limit.standing(now, per_day - known.tokens)
         if known.tokens >= per_day:
             raise standing.refusal(tenant)
@@ -69,7 +74,12 @@ class Quotas:
             with self._database.read() as connection:
                 return tokens_on(connection, tenant, _EPOCH + timedelta(days=day))
 
-        return _Spent(day, await asyncio.to_thread(look), time.monotonic() + _FRESH_FOR_S)
+        began_s = time.monotonic()
+        return _Spent(day, await asyncio.to_thread(look), began_s)
+
+    async def _renew(self, tenant: str, known: "_Spent") -> None:
+        found = await self._look(tenant, known.day)
+        known.tokens, known.seen_s = found.tokens, found.seen_s
 
     def _room_for(self, key: DocumentKey, allowed: int) -> int:
         """How many documents may come before they are counted again."""
@@ -81,3 +91,9 @@ class Quotas:
                     "for a larger plan"
                 )
         return max(1, (allowed - held) // _SHARE_OF_ROOM)
+
+
+def _heard(renewal: "asyncio.Task[None]") -> None:
+    """What fails is raised to those who wait for it; the others go by what was known, until it is too old."""
+    if not renewal.cancelled():
+        renewal.exception()
