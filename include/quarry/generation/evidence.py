@@ -8,6 +8,7 @@ its label, an image or a tag is nothing.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from include.quarry.generation.sentences import Sentence, flatten, split_sentences
 from include.quarry.generation.wording import Word, read_words
@@ -16,6 +17,8 @@ from include.quarry.records import Hit
 EVIDENCE_HITS = 8
 """Hits beyond these are not read: an answer in a later one would be the retriever's failure, not worth the time."""
 
+_REMEMBERED = 512
+"""Passages whose sentences are not read again; some stand in many answers, and reading takes a millisecond or two."""
 _MARKUP = re.compile(
     r"<!--.*?(?:-->|$)|!\[[^\]]*\]\([^)]*\)|</?[a-zA-Z][^<>]*>|:(?:target|alt|align|height|width|image|scale):.*?(?=\n|$)"
     r"|\]\((?:[^()]|\([^()]*\))*\)|\]\[[^\]]*\]|(?<=\w)`?\s*<[a-z]+://[^>]*>`?__?"
@@ -105,12 +108,16 @@ def commands_the_model(text: str) -> bool:
 def _read(marker: int, hit: Hit) -> Evidence:
     passage = hit.chunk.passage
     heading = _heading(hit)
-    statements = tuple(
-        Statement(text, passage.start + sentence.start, passage.start + sentence.end, words, _leans_back(text))
-        for sentence in _trusted(passage.text)
+    return Evidence(marker, hit, heading, read_words(heading), _statements(passage.text, passage.start))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _statements(passage: str, start: int) -> tuple[Statement, ...]:
+    return tuple(
+        Statement(text, start + sentence.start, start + sentence.end, words, _leans_back(text))
+        for sentence in _trusted(passage)
         if (text := strip_markup(sentence.text)) and (words := read_words(text))
     )
-    return Evidence(marker, hit, heading, read_words(heading), statements)
 
 
 def _heading(hit: Hit) -> str:

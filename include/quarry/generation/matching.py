@@ -1,4 +1,8 @@
-"""Compares the words of a claim with the words of a text: which are the same, where, and in which order."""
+"""Compares the words of a claim with the words of a text: which are the same, where, and in which order.
+
+Words that are the same have the same stem. That is looked at first: a sentence is compared with every word of every
+passage before it leaves, and a call for each of them was most of what that took.
+"""
 
 from collections.abc import Sequence
 
@@ -16,12 +20,14 @@ def same_word(a: Word, b: Word) -> bool:
 
 def is_among(word: Word, words: Sequence[Word]) -> bool:
     """Whether the word is one of the words."""
-    return any(same_word(word, other) for other in words)
+    stem = word.stem
+    return any(same_word(word, other) for other in words if other.stem == stem)
 
 
 def occurrences(word: Word, words: Sequence[Word]) -> list[Word]:
     """The words that are the same as the word."""
-    return [other for other in words if same_word(word, other)]
+    stem = word.stem
+    return [other for other in words if other.stem == stem and same_word(word, other)]
 
 
 def alignment(claim: Sequence[Word], words: Sequence[Word], *, polarity: bool = False) -> list[int]:
@@ -29,7 +35,7 @@ def alignment(claim: Sequence[Word], words: Sequence[Word], *, polarity: bool = 
     negated ones."""
 
     def match(a: Word, b: Word) -> bool:
-        return same_word(a, b) and not (polarity and a.negated != b.negated)
+        return a.stem == b.stem and same_word(a, b) and not (polarity and a.negated != b.negated)
 
     lengths = [[0] * (len(words) + 1) for _ in range(len(claim) + 1)]
     for i in range(len(claim) - 1, -1, -1):
