@@ -7,7 +7,7 @@ QUARRY := $(BIN)/python -m include.quarry
 INSTALLED := .venv/.installed
 DOCS ?=
 PART ?=
-TESTS ?= tests
+TESTS ?=
 TENANT ?=
 SCOPES ?=
 SUBJECT ?=
@@ -15,7 +15,7 @@ PRIORITY ?=
 PLAN ?=
 TTL ?=
 
-.PHONY: help setup demo test gate up down status logs token lint bench lock deep-model
+.PHONY: help setup demo test gate up down status logs token lint bench lock deep-model model-servers
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -62,7 +62,7 @@ TOGETHER := tests/architecture tests/contracts tests/dags tests/unit
 ONE_BY_ONE := tests/chaos tests/serve tests/integration
 
 test: lint  ## everything: lint, then every test; TESTS=path for some
-ifdef TESTS
+ifneq ($(TESTS),)
 	$(BIN)/pytest $(TESTS)
 else
 	@status=0; \
@@ -70,6 +70,14 @@ else
 	$(BIN)/pytest $(ONE_BY_ONE) || status=1; \
 	exit $$status
 endif
+
+# Environments of their own, since they want other versions of what Quarry pins. Triton's workers want the C library of
+# the interpreter that its packages were built for: the system's one.
+model-servers: setup  ## BentoML and Triton, for the tests of the adapters that talk to them
+	$(BIN)/uv venv --quiet --allow-existing .venv-bentoml
+	$(BIN)/uv pip install --quiet --python .venv-bentoml/bin/python bentoml==1.4.40 xllamacpp==2026.10.11549
+	$(BIN)/uv venv --quiet --allow-existing --python /usr/bin/python3 .venv-triton
+	$(BIN)/uv pip install --quiet --python .venv-triton/bin/python nvidia-pytriton==0.7.0 xllamacpp==2026.10.11549
 
 gate: setup  ## ask a small judged suite in one process: a change that hurts ranking fails here
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \

@@ -29,7 +29,7 @@ def started(command: list[str | Path], folder: Path, ready: str) -> Iterator[Non
     """A server in a process group of its own, ready once `ready` answers."""
     environment = {
         **os.environ,
-        "MODEL_FILE": str(find_model("smollm2-135m")),
+        "MODEL_FILE": str(find_model("smollm2-135m", folder)),
         "ENGINE_SOCKET": str(folder / "engine.sock"),
         "BENTOML_HOME": str(folder),
         "BENTOML_DO_NOT_TRACK": "true",

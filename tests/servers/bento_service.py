@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from functools import cache
 
 import bentoml
 import xllamacpp
@@ -11,7 +12,9 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 
-def load() -> xllamacpp.Server:
+@cache
+def engine() -> xllamacpp.Server:
+    """Made at the first question: BentoML imports this file in its own process too."""
     parameters = xllamacpp.CommonParams()
     parameters.model.path = os.environ["MODEL_FILE"]
     parameters.hostnames = [os.environ["ENGINE_SOCKET"]]
@@ -31,7 +34,7 @@ async def chat(request: Request) -> StreamingResponse:
         return False
 
     async def stream():
-        work = asyncio.create_task(asyncio.to_thread(engine.handle_chat_completions, body, receive))
+        work = asyncio.create_task(asyncio.to_thread(engine().handle_chat_completions, body, receive))
         work.add_done_callback(lambda _: events.put_nowait(None))
         while (event := await events.get()) is not None:
             if event != "[DONE]":
@@ -41,7 +44,6 @@ async def chat(request: Request) -> StreamingResponse:
     return StreamingResponse(stream(), media_type="text/event-stream")
 
 
-engine = load()
 app = Starlette(routes=[Route("/chat/completions", chat, methods=["POST"])])
 
 
