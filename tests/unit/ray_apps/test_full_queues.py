@@ -66,6 +66,7 @@ def gateway(tmp_path: Path) -> Any:
     made._database = Database(made._settings.catalog_url)
     made._indexing, made._retrieval = Handle(), Handle()
     made._answerer = Answerer({"fast": RemoteTier(FullTier(), str), "deep": RemoteTier(FullTier(), str)})
+    made._cached = None
     return made
 
 
