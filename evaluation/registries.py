@@ -19,7 +19,7 @@ from include.quarry.generation.prompt import PromptTemplate
 from include.quarry.generation.protocol import TIERS, Tier
 from include.quarry.settings import Settings
 
-_NO_ARTIFACT = "quarry:model"
+_NO_ARTIFACT = "quarry:/model"
 """Where a model's version is from: the tier finds it by its name, MLflow holds no files of it."""
 
 

@@ -7,6 +7,7 @@ Paired over the questions: that it answers what can be answered by its own sente
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 
@@ -33,6 +34,10 @@ from include.quarry.operations.installation import REPOSITORY
 from include.quarry.settings import Settings
 
 OpenRelease = Callable[[Release, Settings, LanguageModel | None], Writer]
+_SILENCE_S = 60.0
+"""A slow machine is no fault of a release's: unlike in a tier, nobody waits here."""
+_BROKEN = ("failed", "had no time left", "has no place left in its queue")
+_MOST_BROKEN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Asked:
 
 
 async def gate_release(
-    release_id: str, suite: Suite, settings: Settings, asked: Asked, open_model: OpenRelease = open_release
+    release_id: str, suite: Suite, settings: Settings, asked: Asked, open_model: OpenRelease | None = None
 ) -> ReleaseRecord:
     """Decide whether a release may answer for its tier, and keep a pass with it in the catalog.
 
@@ -52,7 +57,7 @@ async def gate_release(
     """
     live, candidate = _find(release_id, settings)
     cases = load_cases(suite.folder, answerable=asked.answerable, unanswerable=asked.unanswerable)
-    started_at = datetime.now(UTC)
+    started_at, open_model = datetime.now(UTC), open_model or partial(open_release, silence_s=_SILENCE_S)
     before = open_model(live, settings, None)
     after = open_model(candidate, settings, before.model if live.model == candidate.model else None)
     runs = await _ask_both(cases, candidate, (before, after), settings)
@@ -75,7 +80,11 @@ async def gate_release(
 
 def judge_release(live: TierRun, candidate: TierRun, policy: GatePolicy) -> Verdict:
     """Pass when the loss that each interval still allows is inside the margin, and the cost inside its budget."""
-    doubts = list(_doubts(live, policy))
+    doubts = [
+        *_doubts(live, policy),
+        *_doubts_about_engine("live", live),
+        *_doubts_about_engine("candidate", candidate),
+    ]
     if doubts:
         return decide((), doubts=doubts, praise="")
     checks = [*_answers(live, candidate, policy), _cost(live, candidate, policy)]
@@ -120,6 +129,14 @@ def _doubts(live: TierRun, policy: GatePolicy) -> Iterator[str]:
             yield f"{count} {kind} questions are too few; at least {needed} are needed (gate.min_{kind} in suite.yaml)"
     if right and not any(answer.tier == live.wanted for answer in right):
         yield f"the live release has answered nothing by itself ({right[0].tier_reason}); see what ails its model"
+
+
+def _doubts_about_engine(side: str, run: TierRun) -> Iterator[str]:
+    """What an engine did not answer for want of time or health says nothing about the release."""
+    broken = [any(f"{run.wanted} {how}" in answer.tier_reason for how in _BROKEN) for answer in run.answers]
+    if sum(broken) > _MOST_BROKEN * len(broken):
+        count, reason = f"{sum(broken)} of {len(broken)}", run.answers[broken.index(True)].tier_reason
+        yield f"the {side} release's engine did not answer {count} questions ({reason}); run again"
 
 
 def _answers(live: TierRun, candidate: TierRun, policy: GatePolicy) -> Iterator[Check]:

@@ -54,13 +54,17 @@ def open_tier(
     return ModelTier(tier, writers, queue, tell=tell)
 
 
-def open_release(release: Release, settings: Settings, model: LanguageModel | None = None) -> Writer:
+def open_release(
+    release: Release, settings: Settings, model: LanguageModel | None = None, *, silence_s: float = 0.0
+) -> Writer:
     """A release that can write, over a model that is loaded already, or else over its own.
+
+    An engine that says nothing for `silence_s` is given up; 0 is what suits a tier that others stand by.
 
     Raises what `open_model` does, and `InvalidInput` for a template that is none.
     """
     prompt = PromptTemplate.parse(release.template)
-    model = model or open_model(release.tier, release.model, settings)
+    model = model or open_model(release.tier, release.model, settings, silence_s=silence_s)
     return Writer(model, prompt, LIMITS[release.tier], release_id=release.release_id)
 
 
@@ -73,23 +77,23 @@ def check_model(tier: Tier, name: str, settings: Settings) -> None:
         find_model(name, settings.models)
 
 
-def open_model(tier: Tier, name: str, settings: Settings) -> LanguageModel:
+def open_model(tier: Tier, name: str, settings: Settings, *, silence_s: float = 0.0) -> LanguageModel:
     """A model as the tier's setting would name it. Raises `Misconfigured`, and `Unavailable` if it was not fetched."""
     if tier == "deep" and settings.openai_url:
         from include.quarry.generation.openai_compatible import OpenAICompatibleModel  # noqa: PLC0415 takes a second
 
         return OpenAICompatibleModel(
-            settings.openai_url, model=name, key=settings.openai_key, timeout_s=_SERVER_SILENCE_S
+            settings.openai_url, model=name, key=settings.openai_key, timeout_s=silence_s or _SERVER_SILENCE_S
         )
     if tier == "deep" and settings.kserve_url:
-        return KServeModel(settings.kserve_url, model=name, timeout_s=_SERVER_SILENCE_S)
+        return KServeModel(settings.kserve_url, model=name, timeout_s=silence_s or _SERVER_SILENCE_S)
     return LlamaCppModel(
         find_model(name, settings.models),
         name=name,
         threads=settings.generation_threads,
         context_tokens=max(_CONTEXT_TOKENS, LIMITS[tier].prompt_tokens + LIMITS[tier].answer_tokens),
         parallel=_slots(tier, settings),
-        silence_s=_SILENCE_S,
+        silence_s=silence_s or _SILENCE_S,
     )
 
 

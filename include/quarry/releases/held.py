@@ -9,6 +9,7 @@ has gone meanwhile.
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 _LOOK_S = 0.05
 _LOOK_AGAIN_S = 1.0
 _LOAD_AGAIN_S = 10.0
+_TRIES = 3
+"""Times that a release may be unavailable, for a server that starts or a machine that is busy, until it is given up."""
 _ANY_WORD = (Message("user", "Say yes."),)
 OpenRelease = Callable[[Release, LanguageModel | None], Writer]
 """A release that can write, over a model that is loaded already, or else over its own; blocks while that is loaded."""
@@ -43,6 +46,7 @@ class HeldReleases:
         self._route = ReleaseRoute(default.tier)
         self._bringing: dict[str, asyncio.Task[None]] = {}
         self._bring_again_at: dict[str, float] = {}
+        self._tries: Counter[str] = Counter()
         self._following: asyncio.Task[None] | None = None
 
     async def live(self) -> str:
@@ -138,7 +142,9 @@ class HeldReleases:
         except Exception as error:  # whatever is wrong with it, another release answers meanwhile
             logger.exception("release %s cannot be loaded", release.release_id)
             self._bring_again_at[release.release_id] = time.monotonic() + _LOAD_AGAIN_S
-            if release.release_id != DEFAULT_RELEASE:
+            self._tries[release.release_id] += 1
+            passing = isinstance(error, Unavailable) and self._tries[release.release_id] < _TRIES
+            if release.release_id != DEFAULT_RELEASE and not passing:
                 await asyncio.to_thread(self._give_up, release, f"its model cannot be loaded: {error}")
         finally:
             del self._bringing[release.release_id]

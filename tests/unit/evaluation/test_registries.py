@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.server.handlers import _validate_artifact_uri_scheme, _validate_source_run
 
 from evaluation.registries import Holdings, hold, log_release, model_name, prompt_name
 from evaluation.release_record import ReleaseRecord
@@ -55,6 +56,14 @@ def test_each_prompt_and_each_model_is_a_version_and_aliases_follow_the_route(cl
     assert aliases(client) == {"live": (BRIEF.prompt_version, "large")}
     hold(client, [Holdings(ReleaseRoute("fast", DEFAULT_RELEASE, revision=3), releases)])
     assert aliases(client) == {"live": (DEFAULT.prompt_version, "small")}
+
+
+def test_a_server_takes_what_its_store_takes(client: MlflowClient) -> None:
+    """It checks where a model is from, and the store by itself does not."""
+    hold(client, [Holdings(ReleaseRoute("fast"), (DEFAULT,))])
+    (version,) = client.search_model_versions(f"name = '{model_name('fast')}'")
+    _validate_artifact_uri_scheme(version.source, "source")
+    _validate_source_run(version.source, "")
 
 
 def test_mlflow_shows_the_prompt_as_messages_with_its_variables(client: MlflowClient) -> None:

@@ -69,6 +69,17 @@ def test_a_difference_that_luck_may_hide_is_refused_too() -> None:
     assert judge_release(before, after, POLICY).outcome == "fail"
 
 
+@pytest.mark.parametrize("how", ["failed", "had no time left"])
+def test_an_engine_that_could_not_answer_is_no_verdict_about_its_release(how: str) -> None:
+    ailing = run_of(
+        [*right(50), *right(10, tier="extractive", tier_reason=f"fast was asked for; fast {how}")], unknown(40)
+    )
+    for live, candidate, side in ((LIVE, ailing, "candidate"), (ailing, LIVE, "live")):
+        verdict = judge_release(live, candidate, POLICY)
+        assert verdict.outcome == "undecided"
+        assert f"the {side} release's engine did not answer 10 of 100" in verdict.reasons[0].text
+
+
 @pytest.mark.parametrize(
     ("live", "doubt"),
     [

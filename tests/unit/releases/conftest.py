@@ -9,7 +9,7 @@ import pytest
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.releases import Release, create_release, find_release
-from include.quarry.errors import Misconfigured
+from include.quarry.errors import Misconfigured, Unavailable
 from include.quarry.generation.composition import default_release
 from include.quarry.generation.model_tier import ModelTier
 from include.quarry.generation.prompt import PromptTemplate
@@ -51,6 +51,7 @@ class Replica:
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
         self.models: dict[str, Model] = {}
+        self.away_for = 0
         self.loading = asyncio.Event()
         self.loading.set()
         self._loop = asyncio.get_running_loop()
@@ -63,6 +64,9 @@ class Replica:
             asyncio.run_coroutine_threadsafe(self.loading.wait(), self._loop).result()
             if release.model.startswith("unknown"):
                 raise Misconfigured(f"model {release.model!r} is neither of those there are")
+            if release.model == "away" and self.away_for:
+                self.away_for -= 1
+                raise Unavailable("the server is not there")
             model = self.models.setdefault(release.model, Model(release.model))
         prompt = PromptTemplate.parse(release.template)
         return Writer(model, prompt, LIMITS["fast"], release_id=release.release_id)

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncGenerator
 
+import pytest
+
 from include.quarry.catalog.generation_routes import promote_release, roll_release_back, try_release
 from include.quarry.generation.answers import Ended, TierEvent, VerifiedSentence
 from include.quarry.generation.evidence import read_evidence
@@ -52,6 +54,15 @@ async def test_a_canary_that_cannot_be_loaded_is_refused_and_never_answers(repli
     await until(lambda: seen.add(replica.chosen()) or replica.find("broken").state == "failed")
     assert seen == {DEFAULT_RELEASE}
     assert "cannot be loaded: model 'unknown-7b'" in replica.find("broken").reason
+
+
+@pytest.mark.parametrize(("away_for", "state"), [(2, "live"), (3, "failed")])
+async def test_a_model_that_is_away_for_a_moment_is_waited_for(replica: Replica, away_for: int, state: str) -> None:
+    replica.create("remote", model="away")
+    replica.away_for = away_for
+    replica.do(promote_release, "remote")
+    await until(lambda: replica.chosen() == "remote" or replica.find("remote").state == "failed")
+    assert replica.find("remote").state == state
 
 
 async def test_a_promoted_release_that_cannot_be_loaded_gives_way_and_never_answers(replica: Replica) -> None:
