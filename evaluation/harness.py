@@ -10,6 +10,8 @@ from evaluation.judgments import Query
 from evaluation.metrics import rank_documents
 from include.quarry.errors import InvalidInput
 
+_TRIES = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -52,7 +54,8 @@ async def ask_in_turns(
 
     The drivers answer a query right after each other and take turns in being first, so that a busy machine burdens all
     alike. Outcomes come by driver, in the order of the queries, round after round. One unmeasured query goes first, so
-    that no latency holds a cold start. The first error of a driver ends it all.
+    that no latency holds a cold start. A query that the log moved under, so that drivers answered it at different
+    places, is put to all of them anew, a few times. The first error of a driver ends it all.
     """
     if connections < 1:
         raise InvalidInput(f"connections is {connections}; allowed is 1 or more")
@@ -67,9 +70,13 @@ async def ask_in_turns(
     async def work() -> None:
         for place, query in pending:
             turn = place % len(queries) + place // len(queries)  # another one is first in the next round
-            for step in range(len(drivers)):
-                who = (turn + step) % len(drivers)
-                outcomes[who, place] = await _ask(query, drivers[who], top_k)
+            for _ in range(_TRIES):
+                for step in range(len(drivers)):
+                    who = (turn + step) % len(drivers)
+                    outcomes[who, place] = await _ask(query, drivers[who], top_k)
+                if len({outcomes[who, place].watermark for who in range(len(drivers))}) == 1:
+                    break
+            for who in range(len(drivers)):
                 on_outcome(outcomes[who, place])
 
     workers = [asyncio.create_task(work()) for _ in range(min(connections, len(asked)))]

@@ -1,11 +1,18 @@
-"""Index versions loaded into this process, as a replica would hold them."""
+"""Index versions loaded into this process, as a replica would hold them.
+
+What lies in this process alone stays as it is while it is asked. A store on a server does not: replicas write to it
+what they follow of the log, and a version that stood still beside it would miss every document that changes. So
+together with one of those, all follow the log while they are asked.
+"""
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Event
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import IndexVersion
@@ -18,15 +25,15 @@ from include.quarry.routing.follower import Follower
 from include.quarry.settings import Settings
 
 _TRIES = 5
+_FOLLOW_EVERY_S = 0.25  # as replicas do
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedVersion:
-    """A retriever over one index version, and the state it holds."""
+    """A retriever over one index version."""
 
     retriever: Retriever
     version: IndexVersion
-    watermark: int
 
 
 @contextmanager
@@ -61,7 +68,29 @@ def open_versions(
         retrievers = [Retriever(Serving(encoder_of(index.spec.embedding), index)) for index in indexes]
         for retriever in retrievers:
             stack.callback(retriever.close)
-        yield [
-            OpenedVersion(retriever, version, retriever.index.watermark)
-            for retriever, version in zip(retrievers, versions, strict=True)
-        ]
+        if any(index.waits for index in indexes):
+            slow_first = sorted(range(len(indexes)), key=lambda number: not indexes[number].waits)
+            stack.enter_context(_followed(database, [followers[number] for number in slow_first]))
+        yield [OpenedVersion(retriever, version) for retriever, version in zip(retrievers, versions, strict=True)]
+
+
+@contextmanager
+def _followed(database: Database, followers: Sequence[Follower]) -> Iterator[None]:
+    """All go the same steps, again and again, on a thread of its own, the slow ones first, so that the others are not
+    long at another place than they. Raises at the end what one of them raised."""
+    over = Event()
+
+    def follow() -> None:
+        while not over.wait(_FOLLOW_EVERY_S):
+            with database.read() as connection:
+                steps = [follower.look(connection) for follower in followers]
+            for step in steps:
+                step()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="follow") as thread:
+        following = thread.submit(follow)
+        try:
+            yield
+        finally:
+            over.set()
+        following.result()

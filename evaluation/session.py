@@ -74,7 +74,6 @@ async def _driver(corpus: str, options: RunOptions, settings: Settings) -> Async
                 opened.retriever,
                 tenant=options.tenant,
                 index_version=opened.version.version_id,
-                watermark=opened.watermark,
             )
         return
     token = own_token(settings, options.tenant, "retrieve")

@@ -109,7 +109,6 @@ async def _drivers(
                     each.retriever,
                     tenant=options.tenant,
                     index_version=each.version.version_id,
-                    watermark=each.watermark,
                 )
                 for each in opened
             ]

@@ -13,6 +13,9 @@ class Retrieval(Protocol):
     @property
     def hits(self) -> Sequence[Hit]: ...
 
+    @property
+    def watermark(self) -> int: ...
+
 
 class Retriever(Protocol):
     """The one verb that is used here."""
@@ -21,20 +24,19 @@ class Retriever(Protocol):
 
 
 class InProcessDriver:
-    """Calls `retriever`, which holds `index_version` as of `watermark`."""
+    """Calls `retriever`, which holds `index_version`."""
 
     name = "in-process"
 
-    def __init__(self, retriever: Retriever, *, tenant: str, index_version: str, watermark: int) -> None:
+    def __init__(self, retriever: Retriever, *, tenant: str, index_version: str) -> None:
         self._retriever = retriever
         self._scope = Scope(tenant)
         self._index_version = index_version
-        self._watermark = watermark
 
     async def retrieve(self, query: str, *, top_k: int) -> Retrieved:
         found = await self._retriever.retrieve(query, top_k=top_k, scope=self._scope)
         passages = tuple((hit.chunk.key.doc_id, hit.score) for hit in found.hits)
-        return Retrieved(passages, self._index_version, self._watermark)
+        return Retrieved(passages, self._index_version, found.watermark)
 
     async def close(self) -> None:
         """The retriever belongs to the caller."""

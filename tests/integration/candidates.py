@@ -12,7 +12,7 @@ from evaluation.corpus_feed import read_documents
 from evaluation.judgments import Suite
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.catalog.log import head
-from include.quarry.catalog.updates import Follow, read_stretch
+from include.quarry.catalog.updates import Follow, read_rest, read_stretch
 from include.quarry.catalog.versions import create_version, record_snapshot
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.feeds.ingestion import make_chunker
@@ -103,7 +103,10 @@ class Workshop:
         """What an index of the spec must apply, with vectors."""
         follow = Follow(self.suite.corpus, spec.chunker.fingerprint, spec.embedding.fingerprint)
         with self.database.read() as connection:
-            return [self._with_vectors(update, spec) for update in read_stretch(connection, follow, after).updates]
+            pages = [read_stretch(connection, follow, after).page]
+            while pages[-1].rest is not None:
+                pages.append(read_rest(connection, follow, pages[-1]))
+        return [self._with_vectors(update, spec) for page in pages for update in page.updates]
 
     def build(self, version_id: str, spec: IndexSpec, updates: Sequence[DocumentUpdate], watermark: int) -> str:
         """A version that holds the updates and says that it stands at the watermark."""

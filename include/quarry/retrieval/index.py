@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
+from time import sleep
 from typing import Self
 
 from include.quarry.errors import ForeignVectors, IncompleteIndex
 from include.quarry.lexical.protocol import LexicalIndex
 from include.quarry.lexical.tantivy import TantivyIndex
-from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Hit, Scope, Vectors, WordCounts
+from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Hit, Scope, Scored, Vectors, WordCounts
 from include.quarry.retrieval.digest import digest
 from include.quarry.retrieval.holdings import Holdings
 from include.quarry.retrieval.passages import PassageTable
@@ -24,6 +25,7 @@ from include.quarry.stores.updates import check_k
 _KIND = "index"
 DEPTH = 100
 _NO_SERVERS = StoreServers()
+_PAUSES_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 
 _NEW_LEXICAL: dict[str, Callable[[IndexSpec, Path], LexicalIndex]] = {
     "tantivy": lambda spec, scratch: TantivyIndex(spec.lexical, scratch)
@@ -150,10 +152,24 @@ class Index:
         counts: Sequence[WordCounts] | None = None,
     ) -> Proposed:
         """What each query finds by meaning and by words, before the two lists are fused; see `Shard`."""
-        watermark, dense = self._watermark, self._store.search(vectors, depth, scope)
+        watermark, dense = self._watermark, self._dense(vectors, depth, scope)
         own: Sequence[WordCounts | None] = counts if counts is not None else [None] * len(queries)
         lexical = [self._lexical.search(query, depth, scope, each) for query, each in zip(queries, own, strict=True)]
         return Proposed(watermark, [Lists(*lists) for lists in zip(dense, lexical, strict=True)])
+
+    def _dense(self, vectors: Vectors, depth: int, scope: Scope) -> list[list[Scored]]:
+        """What the store finds. A replica that shares it may be ahead of this one: what that has replaced can be found
+        no more, and what stands there instead has no passage here yet, so that the document would be missed. Then look
+        again until this one has followed, for a few of its intervals."""
+        found = self._store.search(vectors, depth, scope)
+        if not self.waits:
+            return found
+        for pause_s in _PAUSES_S:
+            if all(self._passages.holds(hit.chunk_id) for hits in found for hit in hits):
+                break
+            sleep(pause_s)
+            found = self._store.search(vectors, depth, scope)
+        return found
 
     def counts(self, queries: Sequence[str]) -> list[WordCounts]:
         """How rare the words of each query are here; see `Shard`."""

@@ -61,6 +61,13 @@ class PassageTable:
         found = (self._get(chunk_id) for chunk_id in chunk_ids)
         return [chunk for chunk in found if chunk is not None]
 
+    def holds(self, chunk_id: str) -> bool:
+        """Whether `get` would give this chunk."""
+        if chunk_id in self._tail or chunk_id in self._leaving:
+            return True
+        row = self._snapshot.find(chunk_id)
+        return row is not None and bool(self._alive[row])
+
     def documents(self) -> list[DocumentKey]:
         """The documents that have a chunk here."""
         with self._writer:

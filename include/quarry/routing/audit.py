@@ -80,6 +80,11 @@ def audit_vectors(stores: Sequence[VectorStore], sample: Sequence[Chunk], embedd
     return VectorAudit({chunk.chunk_id: cosine for chunk, cosine in _cosines(stores, sample, encoded)})
 
 
+def present(connection: sa.Connection, chunk_ids: Sequence[str]) -> set[str]:
+    """Those of the chunks that the log still has."""
+    return set(_expected(connection, chunk_ids))
+
+
 def _cosines(stores: Sequence[VectorStore], sample: Iterable[Chunk], encoded: Vectors) -> Iterator[tuple[Chunk, float]]:
     for row, chunk in enumerate(sample):
         vector = Vectors(encoded.fingerprint, encoded.values[row : row + 1])

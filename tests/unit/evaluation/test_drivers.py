@@ -90,9 +90,9 @@ async def test_in_process_asks_for_one_tenant_and_reads_the_same() -> None:
     class Retriever:
         async def retrieve(self, query: str, *, top_k: int, scope: Scope) -> SimpleNamespace:
             asked.append((query, top_k, scope))
-            return SimpleNamespace(hits=[hit("d1", 0.5), hit("d2", 0.25)])
+            return SimpleNamespace(hits=[hit("d1", 0.5), hit("d2", 0.25)], watermark=12)
 
-    driver = InProcessDriver(Retriever(), tenant="t", index_version="v3", watermark=12)
+    driver = InProcessDriver(Retriever(), tenant="t", index_version="v3")
     assert await driver.retrieve("what?", top_k=20) == EXPECTED
     assert asked == [("what?", 20, Scope("t"))]
 

@@ -1,6 +1,7 @@
 """Queries are asked once each, within bounds, and measured without the cold start."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -108,3 +109,19 @@ async def test_two_versions_answer_each_query_right_after_each_other_and_take_tu
     assert first[0] != first[9]  # the same query, the next round
     assert [[outcome.query for outcome in each] for each in outcomes] == [[*QUERIES, *QUERIES]] * 2
     assert [{outcome.index_version for outcome in each} for each in outcomes] == [{"v1"}, {"v2"}]
+
+
+@pytest.mark.parametrize(("behind_for", "asked", "split"), [(0, 1, False), (2, 3, False), (99, 3, True)])
+async def test_a_query_that_the_log_moved_under_is_put_to_both_anew_a_few_times(
+    behind_for: int, asked: int, split: bool
+) -> None:
+    class Following(ScriptedDriver):
+        async def retrieve(self, query: str, *, top_k: int) -> Retrieved:
+            found = await super().retrieve(query, top_k=top_k)
+            return replace(found, watermark=6 if 1 < len(self.asked) < 2 + behind_for else 7)
+
+    live, candidate, seen = ScriptedDriver({}), Following({}), []
+    ours, theirs = await ask_in_turns(QUERIES[:1], [live, candidate], top_k=10, connections=1, on_outcome=seen.append)
+    assert len(live.asked) == len(candidate.asked) == 1 + asked
+    assert (ours[0].watermark != theirs[0].watermark) is split
+    assert len(seen) == 2

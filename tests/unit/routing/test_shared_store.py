@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from include.quarry.errors import IncompleteIndex
+from include.quarry.records import Scope
+from include.quarry.retrieval import index as index_module
 from include.quarry.retrieval.index import Index
 from include.quarry.routing.follower import Follower
-from tests.unit.routing.corpus import SPEC, Corpus
+from tests.unit.routing.corpus import SPEC, Corpus, HashEmbedder
 
 
 @pytest.fixture
@@ -49,3 +51,42 @@ def test_parts_that_stay_apart_are_incomplete_after_a_few_looks(
     with pytest.raises(IncompleteIndex):
         follower.settled(look)
     assert len(looks) == 3
+
+
+def found(index: Index) -> list[str]:
+    """By meaning alone: no passage has this word."""
+    (hits,) = index.find(["feldspar"], HashEmbedder().encode(["feldspar"]), 5, Scope("default")).hits
+    return [hit.chunk.passage.text for hit in hits]
+
+
+def test_a_replica_that_is_behind_misses_no_document_but_looks_again_until_it_has_followed(
+    replicas: list[tuple[Index, Follower]], corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the other replica has put in the place of a document has no passage here yet."""
+    (_, ahead), (index, behind) = replicas
+    pauses: list[float] = []
+
+    def pause(pause_s: float) -> None:
+        pauses.append(pause_s)
+        if len(pauses) == 3:
+            behind.step()
+
+    monkeypatch.setattr(index_module, "sleep", pause)
+    monkeypatch.setattr(Index, "waits", True)
+    corpus.put("a", "Granite, polished.")
+    corpus.embed()
+    ahead.step()
+    assert found(index) == ["Granite, polished."]
+    assert len(pauses) == 3
+
+
+def test_a_replica_that_cannot_follow_answers_with_what_it_has(
+    replicas: list[tuple[Index, Follower]], corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (_, ahead), (index, _) = replicas
+    monkeypatch.setattr(index_module, "sleep", lambda _: None)
+    monkeypatch.setattr(Index, "waits", True)
+    corpus.put("b", "Chalk.")
+    corpus.embed()
+    ahead.step()
+    assert found(index) == ["Granite."]
