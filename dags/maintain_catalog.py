@@ -8,6 +8,9 @@ why it went.
 A version that stays on its route gets a new snapshot once the log is `QUARRY_SNAPSHOT_TAIL_CHANGES` further than the
 old one, so that a replica that starts has little to replay. It is proven equal before it takes the old one's place.
 
+After that everything is held against everything: log, documents, lake and every index version must hold the same
+(`python -m include.quarry verify`), or the run fails and says what differs.
+
 A query that nobody rated is forgotten after `QUARRY_QUERY_LOG_RETENTION_S`, a rated one after four times that.
 """
 
@@ -45,6 +48,16 @@ with quarry_dag(__file__, doc=__doc__, schedule=at("0 2 * * *"), tags=["maintena
         with database.write() as connection:
             return forget(connection, settings.query_log_retention_s)
 
-    expire_versions()
-    renew_snapshots()
+    @task
+    def verify_all() -> list[str]:
+        """Prove that nothing was lost and nothing doubled; returns a line for each comparison."""
+        from include.quarry.errors import IncompleteIndex  # noqa: PLC0415 heavy
+        from include.quarry.verification.verify import verify  # noqa: PLC0415 heavy
+
+        findings = verify(load_settings())
+        if different := [line for finding in findings if not finding.equal for line in finding.lines]:
+            raise IncompleteIndex("\n".join(different))
+        return [line for finding in findings for line in finding.lines]
+
+    [expire_versions(), renew_snapshots()] >> verify_all()
     forget_queries()

@@ -13,6 +13,7 @@ from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.quarantine.arguments import add_quarantine_commands
 from include.quarry.releases.arguments import add_release_commands
 from include.quarry.settings import load_settings
+from include.quarry.verification.arguments import add_verify_arguments
 from include.quarry.versions.arguments import add_version_commands
 
 
@@ -64,7 +65,8 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
 
             installation.prepare()
             migrate(settings.catalog_url)
-        case "versions" | "releases" | "audit" | "quarantine" as room:
+        case "versions" | "releases" | "audit" | "quarantine" | "verify" as command:
+            room = {"verify": "verification"}.get(command, command)
             fine = import_module(f"include.quarry.{room}.command").run(options, settings)
             return 1 if fine is False else 0
         case "token":
@@ -104,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add_release_commands(releases)
     add_audit_commands(commands.add_parser("audit", help="verify or export the record of who read what"))
     add_quarantine_commands(commands.add_parser("quarantine", help="what could not be read: list, show, replay, drop"))
+    add_verify_arguments(commands.add_parser("verify", help="hold source, catalog, lake, indexes against each other"))
     token = commands.add_parser("token", help="print a token signed with this installation's secret")
     token.add_argument("--tenant", default="default", help="default: %(default)s")
     token.add_argument("--scopes", default="retrieve,answer,write,feedback", help="default: %(default)s")

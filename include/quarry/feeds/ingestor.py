@@ -1,6 +1,5 @@
 """The way in: a raw document is parsed, cut, and accepted into the log together with its feed's offset."""
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,11 +16,12 @@ from include.quarry.catalog.versions import chunkers_of
 from include.quarry.chunking.protocol import Chunker
 from include.quarry.errors import ContentTooLarge, InvalidInput, QuarryError, UnreadableContent
 from include.quarry.feeds.applying import Cut, Plain, Ready, apply, apply_again, apply_warily, garbled
+from include.quarry.feeds.content import content_hash
 from include.quarry.feeds.keys import document_key
 from include.quarry.feeds.protocol import Batch, Change, Upserted
 from include.quarry.parsing.registry import parser_for
 from include.quarry.parsing.titles import with_title
-from include.quarry.records import Block, DocumentKey, RawDocument, hash_bytes
+from include.quarry.records import Block, DocumentKey, RawDocument
 from include.quarry.specs import ChunkerSpec
 
 logger = logging.getLogger(__name__)
@@ -179,7 +179,7 @@ class Ingestor:
             title=title,
             text="".join(block.text for block in blocks),
             outline=[(block.kind, block.level, len(block.text)) for block in blocks],
-            content_hash=_content_hash(raw),
+            content_hash=content_hash(raw),
             passages=passages,
         )
 
@@ -195,9 +195,3 @@ class _Read:
 def _chunkers(connection: sa.Connection, batch: Iterable[Change]) -> Chunkers:
     corpora = {change.raw.key.corpus for change in batch if isinstance(change, Upserted)}
     return {corpus: chunkers_of(connection, corpus) for corpus in sorted(corpora)}
-
-
-def _content_hash(raw: RawDocument) -> str:
-    """Over everything that a user would call the document: a new title or uri is a change too."""
-    described = json.dumps([raw.uri, raw.content_type, raw.title, dict(raw.metadata)], sort_keys=True)
-    return hash_bytes(described.encode() + b"\0" + raw.content)

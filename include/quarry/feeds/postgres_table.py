@@ -60,12 +60,13 @@ class PostgresTable:
         row = self._one(_BACKLOG, slot)
         return int(row[0] or 0) if row else 0
 
-    def rows(self, snapshot: str, size: int) -> Iterator[list[Values]]:
-        """All rows as they were when the snapshot was taken, `size` at a time."""
+    def rows(self, snapshot: str | None, size: int) -> Iterator[list[Values]]:
+        """All rows as they were when the snapshot was taken, or as they are now, `size` at a time."""
         query = sql.SQL("SELECT {} FROM {}").format(self._texts, self._identifier)
         with closing(self._connect()) as connection, connection.cursor() as setting:
             connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-            setting.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
+            if snapshot is not None:
+                setting.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
             with connection.cursor("quarry_rows") as cursor:
                 cursor.execute(query)
                 while found := cursor.fetchmany(size):

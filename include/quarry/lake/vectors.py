@@ -68,9 +68,15 @@ class VectorLake:
         path = f"{self._root}/{fingerprint}/{name}.parquet"
         if self._files.get_file_info(path).type != pafs.FileType.File:
             return None
-        hashes = pq.read_table(path, columns=["text_hash"], filesystem=self._files)["text_hash"].to_pylist()
+        hashes = self.texts_of(fingerprint, name)
         self._index_part(fingerprint, name, hashes)
         return len(hashes)
+
+    def texts_of(self, fingerprint: str, name: str) -> list[str]:
+        """The text hashes of a part, in its order. Raises `OSError` where there is no such part."""
+        path = f"{self._root}/{fingerprint}/{name}.parquet"
+        column = pq.read_table(path, columns=["text_hash"], filesystem=self._files)["text_hash"]
+        return [str(text_hash) for text_hash in column.to_pylist()]
 
     def adopt_orphans(self, fingerprint: str) -> int:
         """Index every part that no process indexed; how many there were. Run before planning what is missing."""

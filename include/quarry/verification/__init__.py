@@ -1,0 +1,1 @@
+"""Holding source, catalog, lake and indexes against each other."""
