@@ -3,10 +3,12 @@
 import logging
 import threading
 from collections import Counter as Tally
+from datetime import UTC, datetime
 
 from ray.util.metrics import Counter, Gauge
 
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.quarantine import count_quarantine_of
 from include.quarry.errors import Misconfigured, Unavailable
 from include.quarry.feeds.feed_specs import KafkaSpec, PostgresSpec
 from include.quarry.feeds.ingestor import Ingestor
@@ -28,6 +30,10 @@ class StreamReader:
         self._changes = Counter("quarry_feed_changes_total", "Changes taken in from streams", ("feed", "outcome"))
         self._fenced = Counter("quarry_feed_fenced_total", "Batches that another reader had accepted", ("feed",))
         self._lag = Gauge("quarry_feed_lag", "What waits in the source: changes, or bytes of its log", ("feed", "part"))
+        self._age = Gauge(
+            "quarry_feed_lag_seconds", "Age of the newest change taken in, while others wait", ("feed", "part")
+        )
+        self._aside = Gauge("quarry_quarantined", "Documents and messages that could not be read", ("feed",))
         self._told: Tally[str] = Tally()
         self._thread = threading.Thread(target=self._read, name=f"stream-{spec.kind}", daemon=True)
         self._thread.start()
@@ -66,9 +72,14 @@ class StreamReader:
                     self._changes.inc(count, {"feed": name, "outcome": outcome})
             self._told = counted
             try:
+                with self._database.read() as connection:
+                    self._aside.set(count_quarantine_of(connection, name), {"feed": name})
                 waiting = stream.lag()
             except Unavailable as error:
                 logger.warning("the lag of feed %s is not known now: %s", name, error)
                 continue
             for part, count in waiting.items():
-                self._lag.set(count, {"feed": name, "part": part})
+                tags, told_at = {"feed": name, "part": part}, stream.progress.told_at.get(part)
+                self._lag.set(count, tags)
+                waits = count > 0 and told_at is not None
+                self._age.set((datetime.now(UTC) - told_at).total_seconds() if waits and told_at else 0.0, tags)

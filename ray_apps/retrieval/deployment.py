@@ -40,6 +40,7 @@ from ray_apps.gateway.cache_metrics import CacheMetrics
 from ray_apps.gateway.limit_metrics import LimitMetrics
 from ray_apps.gateway.promptness import favour_requests
 from ray_apps.retrieval.addresses import ALWAYS, Address
+from ray_apps.retrieval.freshness_metrics import FreshnessMetrics
 from ray_apps.retrieval.handles import HandleShard
 from ray_apps.retrieval.lag_metrics import LagMetrics
 
@@ -70,6 +71,7 @@ class RetrievalDeployment:
         )
         self._fresh = FreshReads(database, self._indexes)
         self._metrics = LagMetrics(database, self._indexes)
+        self._freshness = FreshnessMetrics(database, self._indexes)
         self._limits = LimitMetrics(self._door.limiter)
         self._audit = AuditMetrics("retrieval", self._door.ledger, database)
         self._writer = threading.Thread(target=self._comparisons.keep_writing, name="observations", daemon=True)
@@ -114,7 +116,7 @@ class RetrievalDeployment:
 
     async def check_health(self) -> None:
         """Asked by Serve; a replica that no longer follows the log and the routes, or says how far, is replaced."""
-        parts = (self._indexes, self._writer, self._metrics, self._door)
+        parts = (self._indexes, self._writer, self._metrics, self._freshness, self._door)
         if not all(part.is_alive() for part in parts):
             raise RuntimeError("a background thread has ended")
 

@@ -154,6 +154,12 @@ def count_quarantine(connection: sa.Connection, corpus: str) -> int:
     return int(connection.scalar(query) or 0)
 
 
+def count_quarantine_of(connection: sa.Connection, feed: str) -> int:
+    """How many documents and messages of a feed are set aside."""
+    query = sa.select(sa.func.count()).select_from(quarantine).where(quarantine.c.feed == feed)
+    return int(connection.scalar(query) or 0)
+
+
 def _storable(text: str) -> str:
     """What every database takes as text: the poison may be in here too."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\\0")

@@ -9,13 +9,14 @@ import logging
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.offsets import load_offset
 from include.quarry.errors import Fenced, Unavailable
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.pace import Pace
-from include.quarry.feeds.protocol import Batch, ChangeFeed
+from include.quarry.feeds.protocol import Batch, ChangeFeed, Garbled
 
 logger = logging.getLogger(__name__)
 _REST_S = 1.0
@@ -23,9 +24,11 @@ _REST_S = 1.0
 
 @dataclass(slots=True)
 class Progress:
-    """What a reader did since it began. `fenced` counts batches that another reader had accepted."""
+    """What a reader did since it began. `fenced` counts batches that another reader had accepted, `told_at` is when the
+    source says that the newest change of a partition was made."""
 
     changes: Counter[str] = field(default_factory=Counter)
+    told_at: dict[str, datetime] = field(default_factory=dict)
     batches: int = 0
     fenced: int = 0
 
@@ -81,6 +84,10 @@ class Stream:
             return
         self.progress.batches += 1
         self.progress.changes.update(counts)
+        for change in reversed(batch.changes):
+            if not isinstance(change, Garbled) and change.at is not None:
+                self.progress.told_at[batch.partition] = change.at
+                break
         self._feed.accepted(batch.partition, batch.ends)
 
     def _offset(self, partition: str) -> str | None:

@@ -195,6 +195,17 @@ class VersionStatus(BaseModel):
     created_at: datetime
 
 
+class FeedStatus(BaseModel):
+    """One stream: how far it is read, how fast, and how much of what it brought is not searchable yet."""
+
+    feed: str
+    offsets: dict[str, str] = Field(description="by partition, as the catalog holds them")
+    changes_per_s: float = Field(description="accepted in the last minute")
+    lag_changes: int
+    lag_seconds: float = Field(description="since the source changed, of the oldest change that is not searchable")
+    quarantined: int
+
+
 class CorpusStatus(BaseModel):
     """Where a corpus stands: what was accepted, what answers, and how far behind the one is of the other."""
 
@@ -209,6 +220,7 @@ class CorpusStatus(BaseModel):
     lag_seconds: float
     quarantined: int
     quarantine: list[dict[str, str]] = Field(description="the newest of this tenant, with the reason")
+    feeds: list[FeedStatus] = Field(default_factory=list, description="the streams of this corpus")
     versions: list[VersionStatus]
 
 

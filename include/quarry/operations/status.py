@@ -49,8 +49,10 @@ def corpus_report(installation: Installation) -> list[str]:
     except (httpx.HTTPError, ValueError, Misconfigured) as error:
         return [f"the HTTP API does not answer at {url}: {error}"]
     versions, quarantine = document.pop("versions", []), document.pop("quarantine", [])
+    feeds = document.pop("feeds", [])
     lines = ["   ".join(f"{name} {value}" for name, value in document.items())]
     lines += ["   ".join(f"{name} {value}" for name, value in version.items()) for version in versions]
+    lines += ["   ".join(f"{name} {value}" for name, value in feed.items()) for feed in feeds]
     return lines + ["quarantined " + "   ".join(map(str, item.values())) for item in quarantine]
 
 

@@ -57,9 +57,8 @@ def gauges(monkeypatch: pytest.MonkeyPatch) -> Gauges:
 
 async def check_health(follower: object, metrics: object) -> None:
     """What Serve asks a replica that has these threads."""
-    await RetrievalDeployment.func_or_class.check_health(
-        SimpleNamespace(_indexes=follower, _metrics=metrics, _writer=Thread(alive=True), _door=open_test_door())
-    )
+    others = {"_writer": Thread(alive=True), "_freshness": Thread(alive=True), "_door": open_test_door()}
+    await RetrievalDeployment.func_or_class.check_health(SimpleNamespace(_indexes=follower, _metrics=metrics, **others))
 
 
 def test_the_gauges_move_again_after_the_catalog_was_busy(gauges: Gauges, monkeypatch: pytest.MonkeyPatch) -> None:

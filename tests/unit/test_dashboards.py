@@ -1,0 +1,29 @@
+"""Every metric that a dashboard shows is one that some part of the platform exports."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DASHBOARDS = sorted((ROOT / "include/infra/grafana").glob("*.json"))
+EXPORTED = {
+    name
+    for path in (ROOT / "ray_apps").rglob("*.py")
+    for name in re.findall(r"(?:Gauge|Counter|Histogram)\(\s*\"(quarry_\w+)\"", path.read_text())
+}
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
+def test_every_metric_that_is_shown_exists(path: Path) -> None:
+    expressions = [target["expr"] for panel in json.loads(path.read_text())["panels"] for target in panel["targets"]]
+    shown = {name for each in expressions for name in re.findall(r"ray_(quarry_\w+)", each)}
+    assert shown
+    assert {re.sub(r"_(?:bucket|sum|count)$", "", name) for name in shown} <= EXPORTED
+
+
+def test_the_feeds_have_a_dashboard_with_lag_rate_quarantine_and_freshness() -> None:
+    (text,) = (path.read_text() for path in DASHBOARDS if path.name == "feeds.json")
+    for name in ("feed_lag", "feed_lag_seconds", "feed_changes_total", "quarantined", "freshness_seconds_bucket"):
+        assert f"ray_quarry_{name}" in text
