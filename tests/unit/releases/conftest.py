@@ -22,7 +22,7 @@ from include.quarry.settings import Settings
 
 SAID = "Ruff has 800 rules. "
 BRIEF = "Answer briefly.\n---\n$passages\nQuestion: $question"
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 
 
 @dataclass
