@@ -5,7 +5,7 @@ burdens both alike. The job is the product's, on a cluster and with a catalog of
 from what it does afterwards by the times at which it wrote its parts.
 """
 
-import json
+import itertools
 import random
 import re
 import shutil
@@ -17,17 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
 
-from evaluation.corpus_feed import CorpusFeed
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.embedding.engine import embedders
 from include.quarry.embedding.model_folder import find_model_folder
 from include.quarry.embedding.text_encoder import TextEncoder
-from include.quarry.feeds.ingestion import FeedPass, make_chunker
+from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
+from include.quarry.feeds.protocol import Batch, Upserted
 from include.quarry.lake.backfill import Unit, plan_units
 from include.quarry.lake.pending import PendingQuery, pending_texts
 from include.quarry.operations.installation import REPOSITORY
 from include.quarry.operations.programs import environment_of, ray
+from include.quarry.records import DocumentKey, RawDocument
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
 from tests.benchmarks.cluster import bench_settings, ray_head
@@ -38,6 +39,7 @@ CORPUS = "bench"
 UNIT_SIZE = 64
 MIN_RATE = 0.85
 _TOKENS = 254
+_A_TRANSACTION = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def run(folder: Path, chunks: int) -> Report:
     models.mkdir(parents=True, exist_ok=True)
     (home / "models").symlink_to(models)
     settings = bench_settings(home)
-    units = ingest(home, settings, chunks)
+    units = ingest(settings, chunks)
     texts = sum(len(unit.texts) for unit in units)
     print(f"{texts} chunks in {len(units)} units; the bare engine does the first half", flush=True)
     bare_s = [_encode(units[0::2], settings)]
@@ -80,19 +82,19 @@ def run(folder: Path, chunks: int) -> Report:
     return Report(NAME, rows, notes)
 
 
-def ingest(home: Path, settings: Settings, count: int) -> list[Unit]:
+def ingest(settings: Settings, count: int) -> list[Unit]:
     """Put `count` documents of one chunk each into the log; what the job will plan."""
-    path = home / "corpus.jsonl"
-    rows = (
-        {"_id": str(number), "title": "", "text": text}
-        for number, text in enumerate(_texts(count, settings.index_spec().embedding))
-    )
-    path.write_text("\n".join(map(json.dumps, rows)))
     migrate(settings.catalog_url)
     database, spec = Database(settings.catalog_url), settings.index_spec()
-    feed = CorpusFeed(path, corpus=CORPUS, tenant="default")
     ingestor = Ingestor(database, make_chunker, settings.max_document_bytes)
-    FeedPass(feed, CORPUS, "default", ingestor, database).run()
+    keys = (DocumentKey(CORPUS, "default", str(number)) for number in range(count))
+    texts = _texts(count, spec.embedding)
+    raws = (RawDocument(key, key.doc_id, text.encode(), "text/plain") for key, text in zip(keys, texts, strict=True))
+    begins: str | None = None
+    while changes := [Upserted(raw) for raw in itertools.islice(raws, _A_TRANSACTION)]:
+        ends = changes[-1].raw.key.doc_id
+        ingestor.accept(NAME, Batch("", begins, changes, ends))
+        begins = ends
     with database.read() as connection:
         window = PendingQuery(CORPUS, spec.chunker.fingerprint, spec.embedding.fingerprint)
         units = list(plan_units(pending_texts(connection, window), UNIT_SIZE))

@@ -42,7 +42,7 @@ def run(folder: Path, chunks: int) -> Report:
     (home / "models").symlink_to(models)
     settings = bench_settings(home)
     print(f"ingesting {chunks} documents", flush=True)
-    units = ingest(home, settings, chunks)
+    units = ingest(settings, chunks)
     _fill_lake(units, settings)
     texts = [text for unit in random.Random(0).sample(units, _SAMPLE // 64) for text in unit.texts]
     rates = [_engine_rate(texts, settings)]

@@ -60,9 +60,19 @@ class Journal:
         done = (entry for entry in self.entries() if entry.event == "done" and entry.pid not in but_by)
         return Counter(text for entry in done for text in entry.hashes)
 
-    def hold(self) -> None:
-        """Keep every engine inside its next call, until `let_go`."""
-        (self.folder / "hold").touch()
+    def hold(self, texts: Collection[str] = ()) -> None:
+        """Keep every engine inside its next call, or only inside one with any of these texts, until `let_go`."""
+        written = self.folder / "hold.new"
+        written.write_text(" ".join(texts))
+        written.replace(self.folder / "hold")
+
+    def is_held(self, texts: Collection[str]) -> bool:
+        """Whether a call with these texts has to stay."""
+        try:
+            held = set((self.folder / "hold").read_text().split())
+        except FileNotFoundError:
+            return False
+        return not held or not held.isdisjoint(texts)
 
     def let_go(self) -> None:
         (self.folder / "hold").unlink(missing_ok=True)
@@ -79,19 +89,20 @@ class JournalEmbedder:
         self._call_s = call_s
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        hashes = ",".join(hash_text(text) for text in texts)
+        hashes = [hash_text(text) for text in texts]
         self._note("begin", hashes)
-        if (self._folder / "hold").exists():
+        journal = Journal(self._folder)
+        if journal.is_held(hashes):
             self._note("held", hashes)
-            while (self._folder / "hold").exists():
+            while journal.is_held(hashes):
                 time.sleep(_HOLD_POLL_S)
         time.sleep(self._call_s)
         vectors = Vectors(self.fingerprint, np.stack([vector_of(text) for text in texts]))
         self._note("done", hashes)
         return vectors
 
-    def _note(self, event: str, hashes: str) -> None:
-        line = f"{event} {os.getpid()} {time.time():.4f} {hashes}\n".encode()
+    def _note(self, event: str, hashes: Sequence[str]) -> None:
+        line = f"{event} {os.getpid()} {time.time():.4f} {','.join(hashes)}\n".encode()
         journal = os.open(self._folder / "journal", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(journal, line)

@@ -123,13 +123,13 @@ def test_a_worker_that_is_cut_off_but_lives_keeps_nothing(backfill: Backfill) ->
     _await(backfill, driver, lambda: all(map(backfill.actors_on, (lost, other))), "a worker on either node")
     backfill.hold_when(lambda: True, driver, actors=2)
     (cut_off,) = backfill.actors_on(lost)
+    in_hand = {entry.hashes for entry in journal.entries() if entry.event == "held" and entry.pid == cut_off.pid}
     lost.raylet.suspend()
+    journal.hold([text for unit in in_hand for text in unit])  # everything else goes on
     third = cluster.join("spot")
 
     def handed_out_again() -> bool:
-        held = [entry for entry in journal.entries() if entry.event == "held"]
-        units = {entry.hashes for entry in held if entry.pid == cut_off.pid}
-        return any(entry.hashes in units for entry in held if entry.pid != cut_off.pid)
+        return any(entry.hashes in in_hand for entry in journal.entries() if entry.pid != cut_off.pid)
 
     _await(backfill, driver, handed_out_again, "another worker inside the engine with the same unit")
     assert lost.has(cut_off)
