@@ -119,9 +119,9 @@ def test_a_worker_that_is_cut_off_but_lives_keeps_nothing(backfill: Backfill) ->
     """Its raylet hangs, so Ray takes the node for lost and hands its units out again, while its engine works on."""
     journal, cluster = backfill.journal, backfill.cluster
     lost, other = cluster.join("spot"), cluster.join("spot")
+    journal.hold()  # so that the work lasts, however long a worker takes to start
     driver = backfill.start(nodes="spot", min_actors=2, max_actors=2, unit_size=_UNIT_SIZE)
-    _await(backfill, driver, lambda: all(map(backfill.actors_on, (lost, other))), "a worker on either node")
-    backfill.hold_when(lambda: True, driver, actors=2)
+    _await(backfill, driver, lambda: len(journal.pids("held")) == 2, "a worker on either node")
     (cut_off,) = backfill.actors_on(lost)
     in_hand = {entry.hashes for entry in journal.entries() if entry.event == "held" and entry.pid == cut_off.pid}
     lost.raylet.suspend()

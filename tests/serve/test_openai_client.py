@@ -55,3 +55,15 @@ def test_vectors_are_of_the_live_space(client: openai.OpenAI) -> None:
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
     assert found.usage.prompt_tokens > 9
+
+
+def test_a_tenant_over_its_limit_gets_the_clients_own_error(api: Api) -> None:
+    token = make_token(api.settings, "hasty", "answer", "retrieve")
+    base_url = f"{api.settings.http_url}/v1"
+    with (
+        openai.OpenAI(base_url=base_url, api_key=token, max_retries=0) as hasty,
+        pytest.raises(openai.RateLimitError, match="may use 20 requests in 20 s") as refused,
+    ):
+        for _ in range(200):
+            hasty.models.list()
+    assert int(refused.value.response.headers["retry-after"]) > 0
