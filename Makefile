@@ -14,8 +14,10 @@ SUBJECT ?=
 PRIORITY ?=
 PLAN ?=
 TTL ?=
+MINUTES ?= 10
+SEED ?=
 
-.PHONY: help setup demo test gate up down status logs token lint bench lock deep-model model-servers
+.PHONY: help setup demo test chaos gate up down status logs token lint bench lock deep-model model-servers
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -78,6 +80,9 @@ model-servers: setup  ## BentoML and Triton, for the tests of the adapters that 
 	$(BIN)/uv pip install --quiet --python .venv-bentoml/bin/python bentoml==1.4.40 xllamacpp==2026.10.11549
 	$(BIN)/uv venv --quiet --allow-existing --python /usr/bin/python3 .venv-triton
 	$(BIN)/uv pip install --quiet --python .venv-triton/bin/python nvidia-pytriton==0.7.0 xllamacpp==2026.10.11549
+
+chaos: setup  ## kill readers, broker and sessions at random while streams flow; MINUTES=10 SEED=number
+	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) $(BIN)/pytest -s --timeout=0 tests/chaos/test_killed_streams.py
 
 gate: setup  ## ask a small judged suite in one process: a change that hurts ranking fails here
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \

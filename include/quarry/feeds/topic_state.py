@@ -1,8 +1,9 @@
 """What a topic tells in the end: every message from the first to the last, folded into the documents that there are."""
 
+import time
 from collections.abc import Iterator
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from include.quarry.errors import InvalidInput, Unavailable
 from include.quarry.feeds.content import content_hash
@@ -12,6 +13,7 @@ from include.quarry.feeds.protocol import Deleted, Upserted
 from include.quarry.records import DocumentKey
 
 _ANSWER_S = 20.0
+_SILENCE_S = 1.0
 _AT_ONCE = 500
 
 
@@ -40,7 +42,8 @@ def topic_state(spec: KafkaSpec) -> dict[DocumentKey, str]:
 
 def _messages(spec: KafkaSpec) -> Iterator[tuple[bytes | None, bytes | None]]:
     options = {**spec.options, "bootstrap.servers": spec.servers, "group.id": f"{spec.group}-verify"}
-    consumer = Consumer({**options, "enable.auto.commit": False, "fetch.message.max.bytes": 32 * 2**20})
+    ours = {"enable.auto.commit": False, "enable.partition.eof": True, "fetch.message.max.bytes": 32 * 2**20}
+    consumer = Consumer({**options, **ours})
     try:
         topic = consumer.list_topics(spec.topic, timeout=_ANSWER_S).topics[spec.topic]
         if topic.error is not None:
@@ -54,16 +57,20 @@ def _messages(spec: KafkaSpec) -> Iterator[tuple[bytes | None, bytes | None]]:
 
 
 def _partition(consumer: Consumer, topic: str, partition: int) -> Iterator[tuple[bytes | None, bytes | None]]:
-    _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ANSWER_S)
-    at = 0
+    """To the end, as the broker tells it, and on to where it has been silent for a moment: not every broker counts what
+    it took in last. A topic that never falls silent is read up to what came after we began."""
+    began_ms, at_end = time.time() * 1000, False
     consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-    while at < end:
-        messages = consumer.consume(_AT_ONCE, timeout=_ANSWER_S)
-        if not messages:
-            raise Unavailable(f"topic {topic!r} goes silent at {at} of {end} in partition {partition}; try again")
+    while messages := consumer.consume(_AT_ONCE, timeout=_SILENCE_S if at_end else _ANSWER_S):
         for message in messages:
-            if message.error() is not None:
-                raise Unavailable(f"topic {topic!r}: {message.error()}")
-            at = (message.offset() or 0) + 1
-            if at <= end:
+            error = message.error()
+            if error is None:
                 yield message.value(), message.key()
+            elif error.code() == KafkaError._PARTITION_EOF:
+                at_end = True
+            else:
+                raise Unavailable(f"topic {topic!r}: {error.str()}")
+        if at_end and messages[-1].error() is None and messages[-1].timestamp()[1] > began_ms:
+            return
+    if not at_end:
+        raise Unavailable(f"topic {topic!r} goes silent before the end of partition {partition}; try again")
