@@ -180,7 +180,7 @@ def worlds(home: Path, dice: random.Random) -> Iterator[World]:
 
 
 def _feeds(broker: str, dsn: str) -> dict[str, object]:
-    quick = {"session.timeout.ms": "1500", "heartbeat.interval.ms": "300"}  # a killed reader's partitions are free soon
+    quick = {"session.timeout.ms": "4000", "heartbeat.interval.ms": "500"}  # a killed reader's partitions are free soon
     rows = {"key": ["id"], "text": ["body"], "tenant_column": "shop", "prefix": "row/"}
     return {
         "feeds": [

@@ -27,7 +27,8 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(_with_driver(url), pool_pre_ping=True)
+        # An error of the database would otherwise quote the row that it is about: texts of documents, in the log.
+        self._engine = sa.create_engine(_with_driver(url), pool_pre_ping=True, hide_parameters=True)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         if self._is_sqlite:
             sa.event.listen(self._engine, "connect", _prepare_sqlite)

@@ -102,14 +102,14 @@ class FeedPass:
         except FileNotFoundError:
             return "unchanged"  # deleted while we looked: the next pass no longer lists it
         except (InvalidInput, OSError) as reason:
-            logger.warning("quarantined %s: %s", item.uri, reason)
+            logger.warning("quarantined %r: %s", item.uri, reason)
             retried = isinstance(reason, OSError)  # may be readable next time, though the file itself is the same
             self._ingestor.set_aside(key, item.uri, reason, offset, raw=raw, keep_offset=not retried)
             return "quarantined"
         except QuarryError:
             raise
         except Exception as reason:  # a parser met what nobody thought of; one document must not end the pass
-            logger.exception("%s could not be read", item.uri)
+            logger.exception("%r could not be read", item.uri)
             self._ingestor.set_aside(key, item.uri, reason, offset, raw=raw, keep_offset=False)
             return "quarantined"
         return "changed" if accepted.changed else "unchanged"

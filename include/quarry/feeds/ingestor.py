@@ -150,7 +150,7 @@ class Ingestor:
             except InvalidInput as error:
                 return garbled(change, error)
             except Exception as error:  # a parser met what nobody thought of; the stream must not stand still for it
-                logger.exception("%s could not be read, attempt %d of %d", change.raw.uri, attempt, _ATTEMPTS)
+                logger.exception("%r could not be read, attempt %d of %d", change.raw.uri, attempt, _ATTEMPTS)
                 if attempt == _ATTEMPTS:
                     return garbled(change, error)
         raise AssertionError("the last attempt returns")
@@ -166,7 +166,7 @@ class Ingestor:
         except QuarryError:
             raise
         except Exception as error:
-            logger.exception("%s could not be cut", raw.uri)
+            logger.exception("%r could not be cut", raw.uri)
             return garbled(change.upserted, error)
 
     def _prepare(self, raw: RawDocument, blocks: list[Block], specs: Iterable[ChunkerSpec]) -> PreparedDocument:

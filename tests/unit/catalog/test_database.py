@@ -2,8 +2,11 @@
 
 import logging
 import traceback
+from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.errors import Misconfigured, Unavailable
@@ -47,3 +50,14 @@ def test_the_settings_can_be_printed_without_their_secrets() -> None:
     with pytest.raises(ValueError) as caught:
         Settings(**secrets, http_port=-1, _env_file=None)
     assert "hush" not in str(caught.value)
+
+
+def test_an_error_does_not_quote_what_was_to_be_stored(tmp_path: Path) -> None:
+    database, secret = Database(f"sqlite:///{tmp_path / 'catalog.db'}"), "the formula of the glaze"
+    with pytest.raises(IntegrityError) as refused, database.write() as connection:
+        connection.execute(text("create table told (what text unique)"))
+        for _ in range(2):
+            connection.execute(text("insert into told values (:what)"), {"what": secret})
+    database.close()
+    assert "told" in str(refused.value)
+    assert secret not in str(refused.value)
