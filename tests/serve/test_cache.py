@@ -71,12 +71,12 @@ def test_an_answer_asked_again_is_told_again_and_says_so(api: Api) -> None:
 
 def test_delete_wins_over_a_cached_answer(api: Api) -> None:
     asked = _Kept(api, -2)
-    api.put(asked.doc_id, asked.text.replace(asked.year, "1999"), title=asked.doc_id).raise_for_status()
-    poll(lambda: "1999" in api.retrieve(asked.question).text, "the update to be found", _BOUND_S)
+    asked.put(asked.text.replace(asked.year, "1999"))
+    poll(lambda: "1999" in asked.retrieve().text, "the update to be found", _BOUND_S)
     for _ in range(3):
         assert asked.year not in asked.answer().json()["answer"]
-    api.delete(asked.doc_id).raise_for_status()
-    poll(lambda: asked.doc_id not in api.found(asked.question), "the document to be gone", _BOUND_S)
+    api.delete(asked.doc_id, asked.tenant).raise_for_status()
+    poll(lambda: not asked.retrieve().json()["hits"], "the document to be gone", _BOUND_S)
     for _ in range(3):
         answered = asked.answer().json()
         assert "1999" not in answered["answer"]
@@ -84,13 +84,14 @@ def test_delete_wins_over_a_cached_answer(api: Api) -> None:
 
 
 def test_who_reads_a_kept_answer_is_on_record_and_counted(api: Api) -> None:
-    kept = _Kept(api, -3).hit()
+    asked = _Kept(api, -3)
+    kept = asked.hit()
     assert kept.headers["RateLimit"]
     query_id = kept.json()["query_id"]
 
     def records() -> list[dict[str, Any]]:
-        found = api.http.get("/v1/audit", params={"query_id": query_id}).raise_for_status().json()
-        return list(found["records"])
+        found = api.http.get("/v1/audit", params={"query_id": query_id}, headers=api.showing(asked.tenant))
+        return list(found.raise_for_status().json()["records"])
 
     poll(lambda: bool(records()), "the record", _BOUND_S)
     facts = records()[0]["facts"]
@@ -105,19 +106,26 @@ def test_a_response_has_one_request_id_and_it_is_the_query_id(api: Api, word: st
 
 
 class _Kept:
-    """A question whose answer by the fast tier is kept."""
+    """A question whose answer by the fast tier is kept. Its tenant has one document, so that no other is in its way."""
 
     def __init__(self, api: Api, number: int) -> None:
         self._api = api
+        self.tenant = f"keeper{-number}"
         self.question = question(number)
         self.doc_id, self.text = list(documents().items())[number]
         self.year = re.findall(r"built in (\d+)", self.text)[0]
-        api.put(self.doc_id, self.text, title=self.doc_id).raise_for_status()
-        poll(lambda: self.year in api.retrieve(self.question).text, "the document to be found", _BOUND_S)
+        self.put(self.text)
+        poll(lambda: self.year in self.retrieve().text, "the document to be found", _BOUND_S)
         self.hit()
 
     def answer(self, **more: Any) -> httpx.Response:
-        return self._api.answer(self.question, tier="fast", **more)
+        return self._api.answer(self.question, self.tenant, tier="fast", **more)
+
+    def put(self, text: str) -> None:
+        self._api.put(self.doc_id, text, self.tenant, title=self.doc_id).raise_for_status()
+
+    def retrieve(self) -> httpx.Response:
+        return self._api.retrieve(self.question, self.tenant)
 
     def hit(self, **more: Any) -> httpx.Response:
         """The first answer that comes from the cache: other documents still change what the question finds."""
