@@ -79,19 +79,28 @@ class KafkaFeed:
             self._at[partition] = offset_of(self._partition_name(partition))
             self._consumer.seek(self._place(partition))
         self._again.clear()
+        try:
+            return [self._batch(partition, messages) for partition, messages in self._poll(limit, wait_s).items()]
+        except Exception:
+            self._again.update(self._at)  # the consumer may have gone past messages that are not given now
+            raise
+
+    def _poll(self, limit: int, wait_s: float) -> dict[int, list[Message]]:
+        """What came, by partition held at the end: partitions may come and go while the consumer is asked."""
         first = self._consumer.poll(wait_s)
         if first is None:
             if self._failure is not None:
                 raise Unavailable(f"the Kafka brokers do not answer: {self._failure.str()}")
-            return []
-        messages = [first, *(self._consumer.consume(limit - 1, timeout=0) if limit > 1 else ())]
-        held: dict[int, list[Message]] = {}
-        for message in messages:
+            return {}
+        found: dict[int, list[Message]] = {}
+        for message in (first, *(self._consumer.consume(limit - 1, timeout=0) if limit > 1 else ())):
             self._check(message)
-            partition = message.partition()
-            if message.error() is None and partition is not None and partition in self._at:
-                held.setdefault(partition, []).append(message)
-        return [self._batch(partition, of_it) for partition, of_it in held.items()]
+            partition, offset = message.partition(), message.offset()
+            if message.error() is None and partition in self._at and offset is not None:
+                of_it = found.setdefault(partition, [])
+                if offset >= int((of_it[-1].offset() + 1 if of_it else self._at[partition]) or 0):  # else it came again
+                    of_it.append(message)
+        return {partition: of_it for partition, of_it in found.items() if of_it}
 
     def accepted(self, partition: str, offset: str) -> None:
         place = TopicPartition(self._topic, int(partition.rpartition("/")[2]), int(offset))
@@ -142,7 +151,11 @@ class KafkaFeed:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for place in partitions:
-            self._at[place.partition] = self._offset_of(self._partition_name(place.partition))
+            self._at[place.partition] = None
+            try:
+                self._at[place.partition] = self._offset_of(self._partition_name(place.partition))
+            except Unavailable:  # the catalog is asked again before the next pull, and refuses what is given till then
+                self._again.add(place.partition)
         consumer.assign([self._place(partition) for partition in self._at])
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -68,8 +68,13 @@ class Stream:
     def step(self) -> int:
         """Pull once and accept what came; gives how many changes that was. Raises `Unavailable`."""
         batches = self._feed.pull(self._offset, limit=self._pace.limit, wait_s=self._pace.wait_s)
-        for batch in batches:
-            self._accept(batch)
+        for place, batch in enumerate(batches):
+            try:
+                self._accept(batch)
+            except Unavailable:
+                for left in batches[place:]:  # or nothing would bring them until the next change of their partition
+                    self._feed.rewind(left.partition)
+                raise
         count = sum(len(batch.changes) for batch in batches)
         self._pace.pulled(count)
         return count

@@ -14,7 +14,7 @@ from include.quarry.catalog.log import find_document
 from include.quarry.catalog.offsets import load_offset
 from include.quarry.catalog.quarantine import list_quarantine
 from include.quarry.catalog.schema import changes
-from include.quarry.errors import Fenced
+from include.quarry.errors import Fenced, Unavailable
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.protocol import Batch, Cleared, Deleted, Garbled, Upserted
@@ -57,6 +57,25 @@ def test_changes_are_applied_in_order_and_the_source_is_told_afterwards(database
     assert log_of(database, "b") == ["upsert", "delete"]
     assert stream._feed.told == {"p": "4"}
     assert stream.step() == 0
+
+
+def test_what_a_busy_catalog_did_not_take_is_given_again_though_nothing_new_comes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = MemoryTopic()
+    topic.send("p", upsert("a", "one"))
+    topic.send("q", upsert("b", "two"))
+    stream = reader(database, topic)
+
+    def busy(*_batch: object) -> None:
+        raise Unavailable("the catalog cannot take the request now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ingestor, "accept", busy)
+        with pytest.raises(Unavailable):
+            stream.step()
+    assert stream.step() == 2
+    assert (text_of(database, "a"), text_of(database, "b")) == ("one", "two")
 
 
 def test_a_second_reader_goes_on_where_the_first_stopped(database: Database) -> None:
