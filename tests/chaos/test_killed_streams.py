@@ -95,6 +95,12 @@ class World:
         self.table.cut_off()
         self.blows["sessions cut off"] += 1
 
+    def revive(self) -> None:
+        """Start whoever has died of a point that it reached late."""
+        for role, process in self.running.items():
+            if not process.is_alive():
+                self.start(role)
+
     def change(self, count: int) -> None:
         for _ in range(count):
             self.topic.change()
@@ -134,14 +140,11 @@ def test_whatever_is_killed_each_change_is_applied_once_and_everything_holds_the
             world.change(dice.randint(1, _BURST))
             world.strike(dice)
         world.topic.flush()
-        for role, process in world.running.items():
-            if not process.is_alive():
-                world.start(role)
         truths = {"kafka": world.topic.truth, "postgres": world.table.truth}
         sent = {kind: truth.changes.total() for kind, truth in truths.items()}
         print(f"changes {sent}, blows {dict(world.blows)}")
         for kind, truth in truths.items():
-            wait_until(lambda kind=kind, truth=truth: _texts(database, kind) == truth.texts, kind, _PATIENCE_S)
+            wait_until(lambda kind=kind, truth=truth: _has(world, database, kind, truth.texts), kind, _PATIENCE_S)
         (home / "drain").touch()
         world.running["follow"].join(_PATIENCE_S)
         assert world.running["follow"].exitcode == 0
@@ -196,6 +199,12 @@ def _is_read(database: Database, settings: Settings) -> bool:
     with database.read() as connection:
         offset = load_offset(connection, table, f"public.{TABLE}")
     return offset is not None and not offset.startswith("snapshot/")
+
+
+def _has(world: World, database: Database, kind: str, texts: dict[Name, str]) -> bool:
+    """Whether all that a feed sent is there; its reader lives until then."""
+    world.revive()
+    return _texts(database, kind) == texts
 
 
 def _texts(database: Database, kind: str) -> dict[Name, str]:
