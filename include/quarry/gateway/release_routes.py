@@ -36,7 +36,7 @@ class Desk(Protocol):
     def create(
         self, tier: Tier, *, model: str | None = None, template: str | None = None, release_id: str | None = None
     ) -> dict[str, Any]:
-        """The fields of `CreatedRelease`; raises `InvalidInput`, `Conflict` or `Unavailable`."""
+        """The fields of `CreatedRelease`; raises `InvalidInput` or `Conflict`."""
         ...
 
     def canary(self, release_id: str, share: float, *, unchecked: bool = False) -> dict[str, Any]:

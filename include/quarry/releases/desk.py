@@ -16,7 +16,7 @@ from include.quarry.catalog import generation_routes as routes
 from include.quarry.catalog.database import opened
 from include.quarry.catalog.generation_routes import ReleaseRoute
 from include.quarry.catalog.releases import Release, create_release, find_release, list_releases
-from include.quarry.errors import Conflict, InvalidInput, Misconfigured
+from include.quarry.errors import Conflict, InvalidInput, Misconfigured, Unavailable
 from include.quarry.generation.composition import check_model, default_release
 from include.quarry.generation.prompt import PromptTemplate, estimate_tokens
 from include.quarry.generation.protocol import DEFAULT_RELEASE, TIERS, Tier
@@ -54,8 +54,8 @@ class ReleaseDesk:
     ) -> dict[str, Any]:
         """Register a release; what is not given is as the settings say. Gives it, with `mlflow` as in `Moved`.
 
-        Raises `InvalidInput` for an unknown model or what is no prompt, `Unavailable` for a model that was not fetched,
-        and `Conflict` when the id is taken by another one.
+        Raises `InvalidInput` for an unknown model or what is no prompt, and `Conflict` for a model that was not fetched
+        or an id that another one has.
         """
         default = default_release(tier, self._settings)
         prompt = _prompt(tier, default.template if template is None else template)
@@ -64,6 +64,8 @@ class ReleaseDesk:
             check_model(tier, model, self._settings)
         except Misconfigured as error:
             raise InvalidInput(str(error)) from error
+        except Unavailable as error:  # trying again does not help: somebody has to fetch it
+            raise Conflict(str(error)) from error
         named = release_id or f"{tier}-{prompt.version}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         with self._writing() as connection:
             what = {"model": model, "prompt_version": prompt.version, "template": prompt.text}

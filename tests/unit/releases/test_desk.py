@@ -11,7 +11,7 @@ import pytest
 from include.quarry.__main__ import main
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.releases import note_verdict
-from include.quarry.errors import Conflict, InvalidInput, Unavailable
+from include.quarry.errors import Conflict, InvalidInput
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.release_routes import release_routes
 from include.quarry.generation.protocol import DEFAULT_RELEASE
@@ -118,7 +118,7 @@ def test_an_unknown_model_or_a_prompt_that_is_none_is_refused(desk: ReleaseDesk,
 
 
 def test_a_model_that_was_not_fetched_is_said_to_be_so(desk: ReleaseDesk) -> None:
-    with pytest.raises(Unavailable, match="make deep-model"):
+    with pytest.raises(Conflict, match="make deep-model"):
         desk.create("deep")
 
 
