@@ -41,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         exit_code: int = options.command(options, console)
     except QuarryError as error:
-        Console(stderr=True).print(f"{error.title}: {error}", style="red", markup=False, highlight=False)
+        complaints = Console(stderr=True, soft_wrap=True)
+        complaints.print(f"{error.title}: {error}", style="red", markup=False, highlight=False)
         if options.command is _gate:
             reason = {"ground": "error", "text": f"{error.title}: {error}"}
             _print_json({"outcome": "undecided", "reasons": [reason]})
