@@ -93,14 +93,16 @@ class KafkaFeed:
                 raise Unavailable(f"the Kafka brokers do not answer: {self._failure.str()}")
             return {}
         found: dict[int, list[Message]] = {}
+        ends: dict[int, int] = {}
         for message in (first, *(self._consumer.consume(limit - 1, timeout=0) if limit > 1 else ())):
             self._check(message)
             partition, offset = message.partition(), message.offset()
-            if message.error() is None and partition in self._at and offset is not None:
-                of_it = found.setdefault(partition, [])
-                if offset >= int((of_it[-1].offset() + 1 if of_it else self._at[partition]) or 0):  # else it came again
-                    of_it.append(message)
-        return {partition: of_it for partition, of_it in found.items() if of_it}
+            if message.error() is not None or partition not in self._at or offset is None:
+                continue
+            if offset >= ends.get(partition, int(self._at[partition] or 0)):  # else it came again
+                found.setdefault(partition, []).append(message)
+                ends[partition] = offset + 1
+        return found
 
     def accepted(self, partition: str, offset: str) -> None:
         place = TopicPartition(self._topic, int(partition.rpartition("/")[2]), int(offset))
