@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from include.quarry.gateway.feedback_routes import feedback_routes
 from include.quarry.gateway.page_routes import page_routes
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answering import Answerer
-from include.quarry.generation.answers import AnswerEvent, VerifiedSentence
+from include.quarry.generation.answers import Answer, AnswerEvent, VerifiedSentence
+from include.quarry.generation.protocol import Origin
 from include.quarry.records import Hit, Scope
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.routing.building import build_version
@@ -59,6 +61,7 @@ class Platform:
         self.documents = Uploads(corpus.database, corpus.ingestor)
         self.opinions: list[tuple[str, str, int, str]] = []
         self.fails: QuarryError | None = None
+        self.kept = False
         self.goes_on = threading.Event()
         self.left = threading.Event()
 
@@ -72,11 +75,15 @@ class Platform:
     async def answer(self, question: str, hits: Sequence[Hit], wish: Any, visit: Visit) -> AsyncGenerator[AnswerEvent]:
         try:
             async for event in self._answerer.answer(question, hits, wish, visit):
-                yield event
+                yield self._kept(event) if self.kept and isinstance(event, Answer) else event
                 if isinstance(event, VerifiedSentence):
                     await asyncio.to_thread(self.goes_on.wait, 20)
         finally:
             self.left.set()
+
+    @staticmethod
+    def _kept(answer: Answer) -> Answer:
+        return replace(answer, kept=True, origin=Origin("spring", "smollm2-135m", "0a1b2c3d4e5f"))
 
     def rate(self, query_id: str, tenant: str, subject: str, rating: Any) -> None:
         self.opinions.append((query_id, tenant, rating.rating, rating.comment))
@@ -129,7 +136,7 @@ def page(browser: Any, url: str, platform: Platform) -> Iterator[Any]:
     """A tab with a token; whatever the page says in the console on its own account fails the test."""
     platform.goes_on.set()
     platform.left.clear()
-    platform.fails = None
+    platform.fails, platform.kept = None, False
     yield from tab(browser, url, width=1280, height=800)
 
 
@@ -179,6 +186,19 @@ def test_the_page_works_by_keyboard_alone(page: Any) -> None:
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.className") == "marker"
     assert page.is_hidden(".source-open")
+
+
+def test_it_says_whose_words_an_answer_is_and_that_it_was_kept(page: Any, platform: Platform) -> None:
+    ask(page, BUILT)
+    page.wait_for_selector(".facts")
+    assert "Model" not in page.inner_text(".facts")
+    assert "Kept" not in page.inner_text(".facts")
+    platform.kept = True
+    ask(page, BUILT)
+    page.wait_for_selector(".answer:nth-of-type(2) .facts")
+    said = page.inner_text(".facts")  # the newest answer stands first
+    assert "smollm2-135m, prompt 0a1b2c3d" in said
+    assert "answered before" in said
 
 
 def test_thumbs_are_kept_with_the_query(page: Any, platform: Platform) -> None:

@@ -95,9 +95,11 @@ export class AnswerView {
   }
 }
 
-// Which tier answered and why, what it cost, how long it took.
-function facts({ tier, tier_reason: reason, cost, usage, timings_ms: timings }) {
+// Which tier answered and why, by which model and prompt, what it cost, how long it took.
+function facts({ tier, tier_reason: reason, release, cached, cost, usage, timings_ms: timings }) {
   const told = [["Tier", reason ? `${TIERS[tier] ?? tier}: ${reason}` : TIERS[tier] ?? tier]];
+  if (release) told.push(["Model", `${release.model}, prompt ${release.prompt_version.slice(0, 8)}`]);
+  if (cached) told.push(["Kept", "answered before, from the same passages"]);
   if (cost) told.push(["Cost", money(cost)]);
   told.push(["Time", seconds(timings.total)]);
   const tokens = (usage.prompt_tokens ?? 0) + (usage.completion_tokens ?? 0);
