@@ -11,11 +11,14 @@ import sqlalchemy as sa
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import claims
 from include.quarry.catalog.versions import create_version
+from include.quarry.feeds.ingestion import make_chunker
+from include.quarry.feeds.ingestor import Ingestor
+from include.quarry.feeds.protocol import Batch, Upserted
 from include.quarry.lake.backfill import Unit, embed_unit
 from include.quarry.lake.claims import claim
 from include.quarry.lake.fresh import FreshTail
 from include.quarry.lake.vectors import VectorLake
-from include.quarry.records import Vectors, hash_text
+from include.quarry.records import DocumentKey, RawDocument, Vectors, hash_text
 from include.quarry.specs import EmbeddingSpec, IndexSpec
 from tests.unit.lake.test_pending import put
 
@@ -131,3 +134,37 @@ def test_a_later_upload_is_noticed_after_a_quiet_time(fresh: FreshTail, database
     put(database, "b", "Second.", at=datetime.now(UTC), feed="http")
     assert fresh.step() == 1
     assert engine.texts == ["First.", "Second."]
+
+
+def test_the_same_text_and_title_in_a_thousand_documents_is_embedded_once(
+    fresh: FreshTail, database: Database, engine: Engine
+) -> None:
+    ingestor = Ingestor(database, make_chunker, 10**6)
+    upserts = [_upsert(f"doc-{number}", "Granite is quarried behind the hill.") for number in range(1000)]
+    ingestor.accept("stream:kafka:quarry:notes", Batch("notes/0", None, upserts, "1000"))
+    while fresh.step():
+        pass
+    assert len(engine.texts) == 1
+
+
+def test_a_typo_mended_in_a_long_document_embeds_three_texts_at_most(
+    fresh: FreshTail, database: Database, engine: Engine
+) -> None:
+    ingestor = Ingestor(database, make_chunker, 10**6)
+    paragraphs = [f"Layer {number} holds " + f"granite of the kind {number} and slate " * 30 for number in range(200)]
+    text = "\n\n".join(paragraphs)
+    ingestor.accept("stream:kafka:quarry:notes", Batch("notes/0", None, [_upsert("long", text)], "1"))
+    while fresh.step():
+        pass
+    assert len(engine.texts) >= 200
+    engine.texts.clear()
+    mended = text.replace("Layer 100 holds", "Layer 100 contains")
+    ingestor.accept("stream:kafka:quarry:notes", Batch("notes/0", "1", [_upsert("long", mended)], "2"))
+    while fresh.step():
+        pass
+    assert 1 <= len(engine.texts) <= 3
+
+
+def _upsert(doc_id: str, text: str) -> Upserted:
+    key = DocumentKey("main", "red", doc_id)
+    return Upserted(RawDocument(key, f"kafka://{doc_id}", text.encode(), "text/plain", title="Notes"))
