@@ -18,6 +18,7 @@ from tests.benchmarks import (
     audit_cost,
     backfill_rate,
     cache,
+    changes,
     drift_power,
     front_door,
     limits_cost,
@@ -95,6 +96,10 @@ def _front_door(_arguments: argparse.Namespace, _folder: Path) -> Report:
     return front_door.run()
 
 
+def _changes(arguments: argparse.Namespace, folder: Path) -> Report:
+    return changes.run(folder, arguments.documents)
+
+
 def _reindex(arguments: argparse.Namespace, folder: Path) -> Report:
     return reindex.run(folder, arguments.rows)
 
@@ -114,6 +119,7 @@ def _cache(arguments: argparse.Namespace, folder: Path) -> Report:
 BENCHES: dict[str, Bench] = {
     "retrieval_http": _retrieval_http,
     "cache": _cache,
+    "changes": _changes,
     "front_door": _front_door,
     "audit_cost": _audit_cost,
     "priorities": _priorities,
@@ -136,6 +142,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=4, help="rounds of retrieval_http and cache")
     parser.add_argument("--seconds", type=float, default=15, help="seconds of one round")
     parser.add_argument("--reads", type=int, default=100_000, help="reads of cache while everything changes")
+    parser.add_argument("--documents", type=int, default=3000, help="documents that come at once in changes")
     parser.add_argument("--chunks", type=int, default=5000, help="chunks of backfill_rate")
     parser.add_argument("--requests", type=int, default=40, help="requests of a tenant in priorities and streaming")
     parser.add_argument("--rows", type=int, default=100_000, help="vectors of vector_stores, chunks of reindex")

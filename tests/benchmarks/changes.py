@@ -1,0 +1,220 @@
+"""Documents that change, from a topic to the search: how soon, how fast, and what it costs those who search meanwhile.
+
+At a trickle, every tenth change is looked for until it is found, and some are taken back and looked for until they are
+gone. Then many short documents come at once: their rate is held against the bare engine's over texts of the same kind,
+before and after, and the searches of the time against those of an idle platform.
+"""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from shutil import rmtree
+
+import httpx
+import numpy as np
+from confluent_kafka import Producer
+
+from include.quarry.catalog.database import migrate
+from include.quarry.embedding.engine import embedders
+from include.quarry.gateway.composition import bearer, make_token
+from include.quarry.operations.health import wait_until
+from include.quarry.routing.building import build_version
+from include.quarry.routing.promotion import promote
+from include.quarry.settings import Settings
+from tests.benchmarks.cluster import bench_settings, serving
+from tests.benchmarks.report import Report, Row
+from tests.servers.kafka import kafka, make_topic
+
+NAME = "changes"
+CHANGES_PER_S, LOOKED_FOR_EVERY, SEARCHES_PER_S = 20, 10, 5
+MAX_P50_S, MAX_P95_S, MAX_GONE_S = 1.0, 2.0, 2.0
+MIN_RATE, MAX_SEARCH_P95 = 0.9, 2.0
+_TOPIC = "notes"
+_TRICKLE_S = 30.0
+_IDLE_S = 15.0
+_BATCH = 64
+_SAMPLE = 512
+_PATIENCE_S = 120.0
+_POLL_S = 0.05
+_TEXT = (
+    "Delivery {number} left the quarry with granite for the harbour wall. The carter signed for {weight} stones and "
+    "asked for mark {word}."
+)
+
+
+class Topic:
+    """The producer, and a client of the search."""
+
+    def __init__(self, broker: str, settings: Settings) -> None:
+        self._producer = Producer({"bootstrap.servers": broker, "linger.ms": 0})
+        self._headers = bearer(make_token(settings, "default", "retrieve"))
+        self._url = settings.http_url
+
+    def send(self, number: int, *, deleted: bool = False) -> None:
+        """One event; all are in one partition, so that the last one found means all are."""
+        event = {"op": "delete" if deleted else "upsert", "tenant": "default", "doc_id": f"note-{number}"}
+        if not deleted:
+            event["text"] = text_of(number)
+        self._producer.produce(_TOPIC, json.dumps(event).encode(), str(number))
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Return when the broker has all."""
+        assert self._producer.flush(60) == 0
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self._url, headers=self._headers, timeout=60, trust_env=False)
+
+    async def seconds_until(self, http: httpx.AsyncClient, number: int, there: bool) -> float:
+        """From now until a search for the document's own word finds it, or no longer does."""
+        began = time.monotonic()
+        while await self.finds(http, number) is not there:
+            if time.monotonic() > began + _PATIENCE_S:
+                raise TimeoutError(f"note-{number} was not {'found' if there else 'gone'} within {_PATIENCE_S:.0f} s")
+            await asyncio.sleep(_POLL_S)
+        return time.monotonic() - began
+
+    async def finds(self, http: httpx.AsyncClient, number: int) -> bool:
+        body = {"query": f"mark {_word(number)}"}
+        answer = await http.post("/v1/retrieve", json=body, headers={"Cache-Control": "no-store"})
+        hits = answer.raise_for_status().json()["hits"]
+        return any(hit["doc_id"] == f"note-{number}" for hit in hits)
+
+
+def run(folder: Path, documents: int) -> Report:
+    """`documents` come at once after the trickle."""
+    home = folder / NAME
+    rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    (folder / "home" / "models").mkdir(parents=True, exist_ok=True)
+    (home / "models").symlink_to(folder / "home" / "models")
+    with kafka() as broker:
+        make_topic(broker, _TOPIC, 1)
+        feeds = home / "feeds.yaml"
+        feeds.write_text(json.dumps({"feeds": [{"kind": "kafka", "servers": broker, "topic": _TOPIC}]}))
+        settings = bench_settings(home).model_copy(update={"feeds": str(feeds)})
+        migrate(settings.catalog_url)
+        build_version("live", "main", settings.index_spec(), settings)
+        promote("live", settings)
+        engine = [_engine_rate(settings)]
+        with serving(settings, "retrieval", "gateway"):
+            topic = Topic(broker, settings)
+            _warm(topic, settings)
+            found_s, gone_s = asyncio.run(_trickle(topic))
+            idle_ms, busy_ms, rate = asyncio.run(_flood(topic, documents))
+        engine.append(_engine_rate(settings))
+    rmtree(home)
+    return _report(found_s, gone_s, (idle_ms, busy_ms), rate, engine)
+
+
+def text_of(number: int) -> str:
+    return _TEXT.format(number=number, weight=number % 97, word=_word(number))
+
+
+def _word(number: int) -> str:
+    return f"zq{number}x"
+
+
+def _engine_rate(settings: Settings) -> float:
+    """Texts a second of the bare engine, with the threads that the platform gives it."""
+    encode = embedders(settings)(settings.index_spec().embedding).encode
+    texts = [text_of(number) for number in range(10**6, 10**6 + _SAMPLE)]
+    encode(texts[:_BATCH])
+    began = time.perf_counter()
+    for start in range(0, _SAMPLE, _BATCH):
+        encode(texts[start : start + _BATCH])
+    return _SAMPLE / (time.perf_counter() - began)
+
+
+def _warm(topic: Topic, settings: Settings) -> None:
+    """The first document waits for the group to form and for the model."""
+    with httpx.Client(base_url=settings.http_url, timeout=60, trust_env=False) as http:
+        wait_until(lambda: http.get("/readyz").is_success, "the gateway", _PATIENCE_S, lambda _: None)
+    topic.send(0)
+    topic.flush()
+
+    async def first() -> None:
+        async with topic.client() as http:
+            await topic.seconds_until(http, 0, there=True)
+
+    asyncio.run(first())
+
+
+async def _trickle(topic: Topic) -> tuple[list[float], list[float]]:
+    """Seconds until found, and until gone, of the changes that were looked for."""
+    began, looking, taking = time.monotonic(), [], []
+    async with topic.client() as http:
+        for number in range(1, int(_TRICKLE_S * CHANGES_PER_S)):
+            await asyncio.sleep(max(0.0, began + number / CHANGES_PER_S - time.monotonic()))
+            old = number - 5 * CHANGES_PER_S  # long found
+            if number % LOOKED_FOR_EVERY == LOOKED_FOR_EVERY // 2 and old > 0:
+                topic.send(old, deleted=True)
+                taking.append(asyncio.create_task(topic.seconds_until(http, old, there=False)))
+                continue
+            topic.send(number)
+            if number % LOOKED_FOR_EVERY == 0:
+                looking.append(asyncio.create_task(topic.seconds_until(http, number, there=True)))
+        return await asyncio.gather(*looking), await asyncio.gather(*taking)
+
+
+async def _flood(topic: Topic, documents: int) -> tuple[list[float], list[float], float]:
+    """Milliseconds of searches at rest and while the documents come, and documents a second."""
+    numbers = range(10**5, 10**5 + documents)
+    async with topic.client() as http:
+        rested_at = time.monotonic() + _IDLE_S
+        idle_ms = await _search(http, until=lambda: time.monotonic() > rested_at)
+        done = asyncio.Event()
+        searching = asyncio.create_task(_search(http, until=done.is_set))
+        began = time.monotonic()
+        for number in numbers:
+            topic.send(number)
+        await topic.seconds_until(http, numbers[-1], there=True)
+        seconds = time.monotonic() - began
+        done.set()
+        return idle_ms, await searching, documents / seconds
+
+
+async def _search(http: httpx.AsyncClient, until: Callable[[], bool]) -> list[float]:
+    """Milliseconds of searches that come at a fixed rate, however long each takes."""
+
+    async def ask(number: int) -> float:
+        sent = time.monotonic()
+        body = {"query": f"granite for the harbour wall, delivery {number}"}
+        answer = await http.post("/v1/retrieve", json=body, headers={"Cache-Control": "no-store"})
+        answer.raise_for_status()
+        return (time.monotonic() - sent) * 1000
+
+    began, asked = time.monotonic(), []
+    for number in itertools.count():
+        if until():
+            break
+        asked.append(asyncio.create_task(ask(number)))
+        await asyncio.sleep(max(0.0, began + (number + 1) / SEARCHES_PER_S - time.monotonic()))
+    return await asyncio.gather(*asked)
+
+
+def _report(
+    found_s: list[float],
+    gone_s: list[float],
+    searches_ms: tuple[list[float], list[float]],
+    rate: float,
+    engine: list[float],
+) -> Report:
+    p50, p95 = np.percentile(found_s, (50, 95))
+    idle, busy = (float(np.percentile(each, 95)) for each in searches_ms)
+    own = sum(engine) / len(engine)
+    rows = [
+        Row("searchable after, p50 s", [], found_s, float(p50), "s", at_most=MAX_P50_S),
+        Row("searchable after, p95 s", [], found_s, float(p95), "s", at_most=MAX_P95_S),
+        Row("gone after, slowest s", [], gone_s, max(gone_s), "s", at_most=MAX_GONE_S),
+        Row("documents a second", engine, [rate], rate / own, at_least=MIN_RATE),
+        Row("p95 of searches, ms", [idle], [busy], busy / idle, at_most=MAX_SEARCH_P95),
+    ]
+    notes = [
+        f"{len(found_s)} changes looked for and {len(gone_s)} deletes, at {CHANGES_PER_S} changes/s",
+        f"{len(searches_ms[1])} searches while documents came at full rate, {SEARCHES_PER_S} a second",
+    ]
+    return Report(NAME, rows, notes)
