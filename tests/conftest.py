@@ -42,10 +42,12 @@ def postgres_server(more: str = "") -> Iterator[str]:
     options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off {more}"
     start = [binaries / "pg_ctl", "-D", data, "-w", "-o", options, "-l", folder / "log", "start"]
     subprocess.run(start, check=True, capture_output=True, cwd=folder, **as_user)
-    yield f"postgresql://quarry@127.0.0.1:{port}/postgres"
-    stop = [binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"]
-    subprocess.run(stop, check=True, capture_output=True, cwd=folder, **as_user)
-    shutil.rmtree(folder)
+    try:
+        yield f"postgresql://quarry@127.0.0.1:{port}/postgres"
+    finally:
+        stop = [binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"]
+        subprocess.run(stop, check=True, capture_output=True, cwd=folder, **as_user)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
@@ -55,23 +57,43 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty, migrated catalog to copy."""
+    path = tmp_path_factory.mktemp("template") / "catalog.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> str:
+    """Name of an empty, migrated catalog to copy, on the server of `postgres_url`."""
+    _create_database(postgres_url, "template", "template1")
+    migrate(_beside(postgres_url, "template"))
+    return "template"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty, migrated catalog on each database."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'catalog.db'}"
-    else:
-        server = request.getfixturevalue("postgres_url")
-        name = f"c{abs(hash(str(tmp_path)))}"
-        engine = sa.create_engine(
-            server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT"
-        )
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        engine.dispose()
-        url = server.removesuffix("postgres") + name
-    migrate(url)
-    return url
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "catalog.db")
+        return f"sqlite:///{tmp_path / 'catalog.db'}"
+    server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_template")
+    name = f"c{abs(hash(str(tmp_path)))}"
+    _create_database(server, name, template)
+    return _beside(server, name)
+
+
+def _create_database(server: str, name: str, template: str) -> None:
+    engine = sa.create_engine(server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    engine.dispose()
+
+
+def _beside(server: str, name: str) -> str:
+    return server.removesuffix("postgres") + name
 
 
 @pytest.fixture
