@@ -21,6 +21,7 @@ from tests.benchmarks import (
     changes,
     drift_power,
     front_door,
+    indexer_memory,
     limits_cost,
     priorities,
     promotion,
@@ -100,6 +101,10 @@ def _changes(arguments: argparse.Namespace, folder: Path) -> Report:
     return changes.run(folder, arguments.documents)
 
 
+def _indexer_memory(arguments: argparse.Namespace, folder: Path) -> Report:
+    return indexer_memory.run(folder, arguments.changes)
+
+
 def _reindex(arguments: argparse.Namespace, folder: Path) -> Report:
     return reindex.run(folder, arguments.rows)
 
@@ -120,6 +125,7 @@ BENCHES: dict[str, Bench] = {
     "retrieval_http": _retrieval_http,
     "cache": _cache,
     "changes": _changes,
+    "indexer_memory": _indexer_memory,
     "front_door": _front_door,
     "audit_cost": _audit_cost,
     "priorities": _priorities,
@@ -143,6 +149,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=15, help="seconds of one round")
     parser.add_argument("--reads", type=int, default=100_000, help="reads of cache while everything changes")
     parser.add_argument("--documents", type=int, default=3000, help="documents that come at once in changes")
+    parser.add_argument("--changes", type=int, default=100_000, help="changes of indexer_memory")
     parser.add_argument("--chunks", type=int, default=5000, help="chunks of backfill_rate")
     parser.add_argument("--requests", type=int, default=40, help="requests of a tenant in priorities and streaming")
     parser.add_argument("--rows", type=int, default=100_000, help="vectors of vector_stores, chunks of reindex")
