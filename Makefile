@@ -60,7 +60,7 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-TOGETHER := tests/architecture tests/contracts tests/dags tests/unit
+TOGETHER := tests/unit/ray_apps tests/contracts tests/unit tests/dags tests/architecture  # the longest files first
 ONE_BY_ONE := tests/chaos tests/serve tests/integration
 
 test: lint  ## everything: lint, then every test; TESTS=path for some
