@@ -5,7 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.schema import changes, feed_offsets, quarantine
+from include.quarry.catalog.feed_schema import feed_offsets, quarantine
+from include.quarry.catalog.schema import changes
 from include.quarry.records import STREAM_FEEDS
 
 _LATELY_S = 60

@@ -13,7 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.schema import changes, chunks, documents, quarantine
+from include.quarry.catalog.feed_schema import quarantine
+from include.quarry.catalog.schema import changes, chunks, documents
 from include.quarry.records import UPLOAD_FEED, DocumentKey, Passage, RawDocument, hash_text
 
 Outline = list[tuple[str, int, int]]

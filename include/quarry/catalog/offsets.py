@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.schema import feed_offsets
+from include.quarry.catalog.feed_schema import feed_offsets
 from include.quarry.errors import Fenced
 
 

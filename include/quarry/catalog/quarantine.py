@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from include.quarry.catalog.feed_schema import quarantine
 from include.quarry.catalog.log import head
-from include.quarry.catalog.schema import quarantine
 from include.quarry.errors import NotFound
 from include.quarry.records import DocumentKey
 

@@ -1,7 +1,7 @@
 """The catalog's tables. The log (`changes`) is the one source of truth; every index can be rebuilt from here.
 
 Times are UTC. JSON columns hold plain objects. A chunk row belongs to the present version of its document; older
-versions live on in the log only.
+versions live on in the log only. The tables about feeds are in `feed_schema`.
 """
 
 from typing import Any
@@ -13,14 +13,15 @@ from include.quarry.catalog.columns import BigSerial, UtcDateTime
 metadata = sa.MetaData()
 
 
-def _document_key() -> list[sa.Column[Any]]:
+def document_key_columns() -> list[sa.Column[Any]]:
+    """Who a document is."""
     return [sa.Column(name, sa.String, nullable=False) for name in ("corpus", "tenant", "doc_id")]
 
 
 documents = sa.Table(
     "documents",
     metadata,
-    *_document_key(),
+    *document_key_columns(),
     sa.Column("seq", sa.BigInteger, nullable=False, comment="the document's newest change"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("deleted", sa.Boolean, nullable=False),
@@ -45,7 +46,7 @@ chunks = sa.Table(
     "chunks",
     metadata,
     sa.Column("chunk_id", sa.String, primary_key=True),
-    *_document_key(),
+    *document_key_columns(),
     sa.Column("doc_version", sa.Integer, nullable=False),
     sa.Column("chunker", sa.String, nullable=False, comment="fingerprint of the chunker spec"),
     sa.Column("ordinal", sa.Integer, nullable=False),
@@ -63,7 +64,7 @@ changes = sa.Table(
     "changes",
     metadata,
     sa.Column("seq", BigSerial, primary_key=True, autoincrement=True),
-    *_document_key(),
+    *document_key_columns(),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("doc_version", sa.Integer, nullable=False),
     sa.Column("feed", sa.String, nullable=False),
@@ -74,37 +75,6 @@ changes = sa.Table(
     sa.Index("changes_by_document", "corpus", "tenant", "doc_id", "seq"),
     sa.Index("changes_by_time", "corpus", "accepted_at"),
     sqlite_autoincrement=True,
-)
-
-feed_offsets = sa.Table(
-    "feed_offsets",
-    metadata,
-    sa.Column("feed", sa.String, primary_key=True),
-    sa.Column("partition", sa.String, primary_key=True),
-    sa.Column("offset", sa.String, nullable=False),
-)
-
-quarantine = sa.Table(
-    "quarantine",
-    metadata,
-    *_document_key(),
-    sa.Column("feed", sa.String, nullable=False),
-    sa.Column("uri", sa.String, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("quarantined_at", UtcDateTime, nullable=False),
-    sa.Column("kind", sa.String, nullable=False, server_default="document"),
-    sa.Column("content", sa.LargeBinary, nullable=True, comment="the original, or null where it is too large"),
-    sa.Column("size_bytes", sa.BigInteger, nullable=False, server_default="0"),
-    sa.Column("sha256", sa.String, nullable=False, server_default=""),
-    sa.Column("detail", sa.JSON, nullable=False, server_default="{}", comment="what came with the original"),
-    sa.Column(
-        "at_seq",
-        sa.BigInteger,
-        nullable=False,
-        server_default="0",
-        comment="newest change of the corpus when it was set aside",
-    ),
-    sa.PrimaryKeyConstraint("corpus", "tenant", "doc_id"),
 )
 
 index_versions = sa.Table(

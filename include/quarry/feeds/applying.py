@@ -14,6 +14,8 @@ from include.quarry.catalog.log import (
     documents_of_feed,
     find_document,
 )
+from include.quarry.catalog.messages import take_messages
+from include.quarry.catalog.offsets import advance_offset, store_offset
 from include.quarry.catalog.quarantine import (
     Original,
     Quarantined,
@@ -22,7 +24,7 @@ from include.quarry.catalog.quarantine import (
     is_quarantined,
     set_aside,
 )
-from include.quarry.feeds.protocol import Cleared, Deleted, Garbled, Upserted
+from include.quarry.feeds.protocol import Batch, Cleared, Deleted, Garbled, Upserted
 from include.quarry.records import DocumentKey
 
 
@@ -36,6 +38,21 @@ class Cut:
 
 Plain = Deleted | Cleared | Garbled
 Ready = Plain | Cut
+
+
+def due(connection: sa.Connection, feed: str, batch: Batch, ready: Sequence[Ready]) -> list[Ready]:
+    """Move the feed past the batch; gives what of it counts. Raises `Fenced` when another reader has moved it."""
+    if batch.messages is None:
+        advance_offset(connection, feed, batch.partition, batch.begins, batch.ends)
+        return list(ready)
+    store_offset(connection, feed, batch.partition, batch.ends)
+    new = take_messages(connection, feed, dict(batch.messages))
+    counted = []
+    for message, change in zip(batch.messages, ready, strict=True):
+        if message.name in new:
+            new.remove(message.name)  # a batch may hold it twice
+            counted.append(change)
+    return counted
 
 
 def apply(connection: sa.Connection, feed: str, change: Ready) -> str:

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import Accepted, PreparedDocument, accept_delete, accept_upsert
-from include.quarry.catalog.offsets import advance_offset, store_offset
+from include.quarry.catalog.offsets import store_offset
 from include.quarry.catalog.quarantine import Original, Quarantined, set_aside
 from include.quarry.catalog.versions import chunkers_of
 from include.quarry.chunking.protocol import Chunker
 from include.quarry.errors import ContentTooLarge, InvalidInput, QuarryError, UnreadableContent
-from include.quarry.feeds.applying import Cut, Plain, Ready, apply, apply_again, apply_warily, garbled
+from include.quarry.feeds.applying import Cut, Plain, Ready, apply, apply_again, apply_warily, due, garbled
 from include.quarry.feeds.content import content_hash
 from include.quarry.feeds.keys import document_key
 from include.quarry.feeds.protocol import Batch, Change, Upserted
@@ -72,17 +72,15 @@ class Ingestor:
         """Accept consecutive changes of a stream and move its offset past them, all in one transaction.
 
         What cannot be read, or not be stored, is set aside with its reason, and the rest goes on. Gives how many were
-        `changed`, `unchanged` and `quarantined`. Raises `Fenced` when the stream's offset is no longer where the batch
-        begins.
+        `changed`, `unchanged` and `quarantined`; messages that were accepted before count as none of them. Raises
+        `Fenced` when the stream's offset is no longer where the batch begins.
         """
 
         def accept(connection: sa.Connection, ready: list[Ready]) -> Counter[str]:
-            advance_offset(connection, feed, batch.partition, batch.begins, batch.ends)
-            return Counter(apply(connection, feed, change) for change in ready)
+            return Counter(apply(connection, feed, change) for change in due(connection, feed, batch, ready))
 
         def accept_warily(connection: sa.Connection, ready: list[Ready]) -> Counter[str]:
-            advance_offset(connection, feed, batch.partition, batch.begins, batch.ends)
-            return Counter(apply_warily(connection, feed, ready))
+            return Counter(apply_warily(connection, feed, due(connection, feed, batch, ready)))
 
         read = [self._read(change) for change in batch.changes]
         try:

@@ -7,7 +7,7 @@ partitions are streams. Either way the offset of a partition is stored in the tr
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from include.quarry.records import DocumentKey, RawDocument
 
@@ -83,18 +83,29 @@ class Garbled:
 Change = Upserted | Deleted | Cleared | Garbled
 
 
+class Message(NamedTuple):
+    """A message's name in its feed, and the time after which the source cannot send it again."""
+
+    name: str
+    until: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Consecutive changes of one partition.
 
     `begins` is the offset that must stand in the catalog for the batch to count, None for a partition that was never
     read; `ends` is the one that stands there afterwards. Offsets are texts that only the feed understands.
+
+    A source without offsets names the message of each change instead: those that the catalog has accepted before are
+    passed over, the others count, wherever the batch begins.
     """
 
     partition: str
     begins: str | None
     changes: Sequence[Change]
     ends: str
+    messages: Sequence[Message] | None = None
 
 
 OffsetOf = Callable[[str], str | None]
