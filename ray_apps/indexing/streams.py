@@ -10,7 +10,7 @@ from ray.util.metrics import Counter, Gauge
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.quarantine import count_quarantine_of
 from include.quarry.errors import Misconfigured, Unavailable
-from include.quarry.feeds.feed_specs import KafkaSpec, PostgresSpec
+from include.quarry.feeds.feed_specs import FeedSpec
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.opening import open_change_feed
 from include.quarry.feeds.stream import Stream
@@ -23,7 +23,7 @@ _REPORT_EVERY_S = 5.0
 class StreamReader:
     """Reads one feed. A feed that is described wrongly is tried again now and then, and does not disturb the others."""
 
-    def __init__(self, spec: KafkaSpec | PostgresSpec, ingestor: Ingestor, database: Database) -> None:
+    def __init__(self, spec: FeedSpec, ingestor: Ingestor, database: Database) -> None:
         self._spec = spec
         self._ingestor = ingestor
         self._database = database

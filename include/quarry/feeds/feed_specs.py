@@ -59,6 +59,22 @@ class KafkaSpec(Part):
         return f"{STREAM_FEEDS}kafka:{self.group}:{self.topic}"
 
 
+class PubSubSpec(Part):
+    """A subscription with message ordering. All replicas read it; whose turn it is, is Pub/Sub's choice."""
+
+    kind: Literal["pubsub"]
+    project: str = Field(min_length=1)
+    subscription: str = Field(min_length=1)
+    corpus: Name = "main"
+    format: Literal["event", "debezium"] = "event"
+    rows: Rows | None = None
+
+    @property
+    def feed(self) -> str:
+        """Name of the feed, as its offsets and documents have it."""
+        return f"{STREAM_FEEDS}pubsub:{self.project}:{self.subscription}"
+
+
 class PostgresSpec(Part):
     """A table. One replica reads it, the others wait for it to end."""
 
@@ -80,7 +96,7 @@ class PostgresSpec(Part):
         return self.table if "." in self.table else f"public.{self.table}"
 
 
-FeedSpec = Annotated[KafkaSpec | PostgresSpec, Field(discriminator="kind")]
+FeedSpec = Annotated[KafkaSpec | PubSubSpec | PostgresSpec, Field(discriminator="kind")]
 
 
 class FeedSpecs(Part):
@@ -89,7 +105,7 @@ class FeedSpecs(Part):
     feeds: tuple[FeedSpec, ...] = ()
 
 
-def load_feed_specs(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[KafkaSpec | PostgresSpec, ...]:
+def load_feed_specs(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[FeedSpec, ...]:
     """The feeds of a file. Raises `Misconfigured` naming the field, or the variable that is not set."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))

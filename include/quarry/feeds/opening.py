@@ -4,12 +4,12 @@
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import documents_of_feed
-from include.quarry.feeds.feed_specs import KafkaSpec, PostgresSpec
+from include.quarry.feeds.feed_specs import FeedSpec, KafkaSpec, PostgresSpec, PubSubSpec
 from include.quarry.feeds.protocol import ChangeFeed
 from include.quarry.records import DocumentKey
 
 
-def open_change_feed(spec: KafkaSpec | PostgresSpec, database: Database) -> ChangeFeed:
+def open_change_feed(spec: FeedSpec, database: Database) -> ChangeFeed:
     """The feed; raises `Misconfigured` for what its client refuses."""
     match spec:
         case KafkaSpec():
@@ -25,6 +25,11 @@ def open_change_feed(spec: KafkaSpec | PostgresSpec, database: Database) -> Chan
                 mapping=mapping,
                 options=spec.options,
             )
+        case PubSubSpec():
+            from include.quarry.feeds.pubsub import PubSubFeed
+
+            mapping = None if spec.rows is None else spec.rows.mapping(spec.corpus)
+            return PubSubFeed(spec.project, spec.subscription, corpus=spec.corpus, format=spec.format, mapping=mapping)
         case PostgresSpec():
             from include.quarry.feeds.postgres import PostgresFeed
 

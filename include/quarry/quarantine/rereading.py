@@ -8,12 +8,12 @@ from typing import Any
 
 from include.quarry.catalog.quarantine import Original, Quarantined
 from include.quarry.errors import Conflict
-from include.quarry.feeds.feed_specs import KafkaSpec, PostgresSpec
+from include.quarry.feeds.feed_specs import FeedSpec, KafkaSpec, PostgresSpec, PubSubSpec
 from include.quarry.feeds.messages import MessageReader
 from include.quarry.feeds.protocol import Deleted, Upserted
 from include.quarry.records import DocumentKey, RawDocument
 
-Specs = Sequence[KafkaSpec | PostgresSpec]
+Specs = Sequence[FeedSpec]
 
 
 def read_again(found: Quarantined, original: Original | None, specs: Specs) -> Upserted | Deleted | None:
@@ -29,7 +29,7 @@ def read_again(found: Quarantined, original: Original | None, specs: Specs) -> U
     if original.kind == "document":
         return _document(found, original)
     spec = next((spec for spec in specs if spec.feed == found.feed), None)
-    if isinstance(spec, KafkaSpec) and original.kind == "message":
+    if isinstance(spec, KafkaSpec | PubSubSpec) and original.kind == "message":
         mapping = None if spec.rows is None else spec.rows.mapping(spec.corpus)
         reader = MessageReader(spec.format, spec.corpus, mapping)
         key, value = original.detail.get("key"), None if original.detail.get("tombstone") else original.content

@@ -8,7 +8,7 @@ from functools import partial
 
 from include.quarry.errors import InvalidInput, NotFound
 from include.quarry.feeds.content import content_hash
-from include.quarry.feeds.feed_specs import KafkaSpec, PostgresSpec
+from include.quarry.feeds.feed_specs import FeedSpec, KafkaSpec, PostgresSpec
 from include.quarry.feeds.ingestion import open_feed
 from include.quarry.feeds.protocol import Feed
 from include.quarry.records import DocumentKey
@@ -26,9 +26,7 @@ class Source:
     documents: Documents
 
 
-def open_source(
-    named: str, specs: Sequence[KafkaSpec | PostgresSpec], *, corpus: str, tenant: str, max_bytes: int
-) -> Source:
+def open_source(named: str, specs: Sequence[FeedSpec], *, corpus: str, tenant: str, max_bytes: int) -> Source:
     """What `named` means: the topic or the table of a stream that is described, else a folder or `environment:`.
 
     Raises `NotFound` when it is none of them.
@@ -42,8 +40,9 @@ def open_source(
     try:
         next(iter(feed.items()), None)
     except NotFound as error:
-        known = [spec.topic if isinstance(spec, KafkaSpec) else spec.table for spec in specs]
-        raise NotFound(f"{named!r} is no folder, and no stream of QUARRY_FEEDS; those are {known}") from error
+        known = [spec.topic for spec in specs if isinstance(spec, KafkaSpec)]
+        known += [spec.table for spec in specs if isinstance(spec, PostgresSpec)]
+        raise NotFound(f"{named!r} is no folder, and no topic or table of QUARRY_FEEDS; those are {known}") from error
     return Source(feed.name, corpus, partial(_of_feed, feed))
 
 

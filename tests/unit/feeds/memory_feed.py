@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+from include.quarry.errors import Unavailable
 from include.quarry.feeds.protocol import Batch, Change, OffsetOf
 
 
@@ -10,6 +11,7 @@ class MemoryTopic:
 
     def __init__(self) -> None:
         self.partitions: defaultdict[str, list[Change]] = defaultdict(list)
+        self.away = False
 
     def send(self, partition: str, change: Change) -> None:
         """Append a change."""
@@ -30,6 +32,8 @@ class MemoryFeed:
         return self._name
 
     def pull(self, offset_of: OffsetOf, *, limit: int, wait_s: float) -> list[Batch]:
+        if self._topic.away:
+            raise Unavailable("the topic is away")
         batches = []
         for partition, changes in self._topic.partitions.items():
             if partition not in self._next:

@@ -5,16 +5,18 @@ from pathlib import Path
 import pytest
 
 from include.quarry.errors import Misconfigured
-from include.quarry.feeds.feed_specs import KafkaSpec, PostgresSpec, load_feed_specs
+from include.quarry.feeds.feed_specs import KafkaSpec, PostgresSpec, PubSubSpec, load_feed_specs
 
 EXAMPLE = Path(__file__).parents[3] / "include/feeds/example.yaml"
 VARIABLES = {"QUARRY_KAFKA_PASSWORD": "secret", "QUARRY_ARTICLES_DSN": "postgresql://x"}
 
 
 def test_the_example_is_what_it_shows() -> None:
-    events, debezium, table = load_feed_specs(EXAMPLE, VARIABLES)
+    events, debezium, subscription, table = load_feed_specs(EXAMPLE, VARIABLES)
     assert isinstance(events, KafkaSpec) and events.options["sasl.password"] == "secret"
     assert isinstance(debezium, KafkaSpec) and debezium.rows is not None and debezium.rows.key == ("id",)
+    assert isinstance(subscription, PubSubSpec)
+    assert subscription.feed == "stream:pubsub:my-project:documents-quarry"
     assert isinstance(table, PostgresSpec) and table.dsn == "postgresql://x"
     assert "postgresql://x" not in repr(table)
 

@@ -167,4 +167,4 @@ def test_an_index_that_holds_something_else_is_found(run: Run, world: World, mon
 
 def test_a_source_that_is_not_there_is_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--against", "nowhere"]) == 1
-    assert "'nowhere' is no folder, and no stream of QUARRY_FEEDS" in capsys.readouterr().err
+    assert "'nowhere' is no folder, and no topic or table of QUARRY_FEEDS" in capsys.readouterr().err
