@@ -1,6 +1,7 @@
 """Tansu, a Kafka broker in one binary, on a free port of the loopback; what it holds is gone when it ends."""
 
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -18,17 +19,38 @@ from tests.conftest import free_port
 _START_S = 30.0
 
 
+class KafkaServer:
+    """A broker that can hang and go on."""
+
+    def __init__(self, address: str, process: subprocess.Popen[bytes]) -> None:
+        self.address = address
+        self._process = process
+
+    def pause(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+
 @contextmanager
-def kafka() -> Iterator[str]:
-    """Address of a running broker."""
+def kafka_server() -> Iterator[KafkaServer]:
+    """A running broker."""
     with tempfile.TemporaryDirectory(prefix="quarry-kafka-") as folder, (Path(folder) / "log").open("wb") as log:
         address = f"127.0.0.1:{free_port()}"
         broker = start(address, log)
         try:
-            yield address
+            yield KafkaServer(address, broker)
         finally:
             broker.kill()
             broker.wait()
+
+
+@contextmanager
+def kafka() -> Iterator[str]:
+    """Address of a running broker."""
+    with kafka_server() as server:
+        yield server.address
 
 
 def start(address: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
