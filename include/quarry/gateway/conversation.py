@@ -30,6 +30,7 @@ def read_question(body: Chat) -> Ask:
             top_k=body.top_k,
             filters=body.filters,
             corpus=body.corpus,
+            min_seq=body.min_seq,
         )
     except ValidationError as error:
         reason = error.errors()[0]["msg"]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from include.quarry.gateway.min_seq import MinSeq
 from include.quarry.gateway.schema import Body, Fields, Name, Printable
 
 MAX_TEXTS = 256
@@ -52,7 +53,7 @@ class StreamOptions(Body):
 
 
 class Chat(Body):
-    """A conversation whose last user message is the question. `corpus`, `top_k` and `filters` are our own."""
+    """A conversation whose last user message is the question. `corpus`, `top_k`, `filters`, `min_seq` are our own."""
 
     model: Printable = Field(examples=["quarry-fast"])
     messages: Annotated[list[Turn], Field(min_length=1, max_length=500)]
@@ -64,6 +65,7 @@ class Chat(Body):
     corpus: Name = "main"
     top_k: int = Field(4, ge=1, le=20, description="passages to look at")
     filters: Fields = Field(default_factory=dict)
+    min_seq: MinSeq = 0
 
     n: Literal[1] | None = 1
     response_format: PlainText | None = None

@@ -38,6 +38,7 @@ class Platform:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, int, Scope, Wish]] = []
+        self.min_seqs: list[int] = []
         self.fails: QuarryError | None = None
         self.fails_late = self.knows = False
         self.waits = asyncio.Event()
@@ -56,6 +57,7 @@ class Platform:
     ) -> Retrieval:
         if self.fails:
             raise self.fails
+        self.min_seqs.append(min_seq)
         self.asked.append((corpus, query, top_k, scope, Wish()))
         return Retrieval([Hit(CHUNK, 0.5, {"dense": 1})], "v1", 7, {"total": 1.0})
 
@@ -208,6 +210,17 @@ def test_our_own_fields_go_in_the_extra_body(client: openai.OpenAI, platform: Pl
     extra = {"corpus": "other", "top_k": 7, "filters": {"uri": "file:///a.md"}}
     client.chat.completions.create(model="quarry-fast", messages=ASK, extra_body=extra)
     assert platform.asked[-1][:4] == ("other", "What burns?", 7, Scope("red", {"uri": "file:///a.md"}))
+
+
+def test_who_wrote_reads_it_in_a_chat_too(client: openai.OpenAI, platform: Platform) -> None:
+    chat(client, extra_body={"min_seq": 7})
+    list(chat(client, extra_body={"min_seq": 8}, stream=True))
+    chat(client)
+    assert platform.min_seqs[-3:] == [7, 8, 0]
+    for wrong in (-1, 1.5, "7", True, None):
+        with pytest.raises(openai.UnprocessableEntityError, match="send the seq that PUT or DELETE returned") as caught:
+            chat(client, extra_body={"min_seq": wrong})
+        assert caught.value.param == "min_seq"
 
 
 async def test_the_async_client_works_too(url: str) -> None:
