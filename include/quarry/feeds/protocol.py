@@ -2,6 +2,12 @@
 
 A `Feed` lists all it has, and its partitions are its documents. A `ChangeFeed` tells of changes in order, and its
 partitions are streams. Either way the offset of a partition is stored in the transaction that accepts the change.
+
+There are two because a listing is no stream. It has no order to keep and no place to go on from; what it deleted shows
+only in that it is listed no more; and a file that cannot be read today is offered again tomorrow, though it did not
+change. As a `ChangeFeed` it would have to be told of all its offsets, forget those of documents that are gone, and set
+aside without moving on, which no stream needs. What users send over HTTP (`Uploads`) comes through neither: its sender
+waits for the catalog and is told the `seq`, so that nothing is ever left to be pulled.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -134,7 +140,7 @@ class ChangeFeed(Protocol):
         ...
 
     def rewind(self, partition: str) -> None:
-        """What was given of the partition was not accepted: begin again at its offset in the catalog."""
+        """What was given of the partition was not accepted: give it again, from where the catalog stands."""
         ...
 
     def lag(self) -> dict[str, int]:
