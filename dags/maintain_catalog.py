@@ -8,12 +8,19 @@ why it went.
 A version that stays on its route gets a new snapshot once the log is `QUARRY_SNAPSHOT_TAIL_CHANGES` further than the
 old one, so that a replica that starts has little to replay. It is proven equal before it takes the old one's place.
 
+A change stays in the log until every index version has applied it and `QUARRY_LOG_RETENTION_S` is over; the newest of
+each document stays for ever.
+
+A vector whose text no passage has had for `QUARRY_UNUSED_VECTOR_GRACE_S` goes. What uploads and streams have brought is
+written from SQL into the lake's Parquet parts, together with small parts and those that have lost vectors.
+
 After that everything is held against everything: log, documents, lake and every index version must hold the same
 (`python -m include.quarry verify`), or the run fails and says what differs.
 
 A query that nobody rated is forgotten after `QUARRY_QUERY_LOG_RETENTION_S`, a rated one after four times that.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from airflow.sdk import task
@@ -38,6 +45,23 @@ with quarry_dag(__file__, doc=__doc__, schedule=at("0 2 * * *"), tags=["maintena
         return renew(load_settings())
 
     @task
+    def truncate_log() -> list[dict[str, Any]]:
+        """Drop the changes that nobody has to apply any more; returns how many those were, by corpus."""
+        from include.quarry.catalog.database import opened  # noqa: PLC0415 heavy
+        from include.quarry.catalog.retention import truncate_log as truncate  # noqa: PLC0415 heavy
+
+        settings = load_settings()
+        with opened(settings.catalog_url) as database:
+            return [asdict(done) for done in truncate(database, settings.log_retention_s)]
+
+    @task
+    def compact_lake() -> dict[str, Any]:
+        """Remove vectors that no passage uses, and write fresh ones and small parts into full parts; returns counts."""
+        from include.quarry.lake.upkeep import keep_lake  # noqa: PLC0415 heavy
+
+        return keep_lake(load_settings())
+
+    @task
     def forget_queries() -> int:
         """Drop what was asked longer ago than its retention; returns how many queries that were."""
         from include.quarry.catalog.database import Database  # noqa: PLC0415 heavy
@@ -59,5 +83,5 @@ with quarry_dag(__file__, doc=__doc__, schedule=at("0 2 * * *"), tags=["maintena
             raise IncompleteIndex("\n".join(different))
         return [line for finding in findings for line in finding.lines]
 
-    [expire_versions(), renew_snapshots()] >> verify_all()
+    (expire_versions() >> renew_snapshots() >> truncate_log() >> compact_lake() >> verify_all())
     forget_queries()

@@ -148,6 +148,15 @@ class Settings(BaseSettings):
     snapshot_tail_changes: int = Field(
         1000, ge=1, description="how many changes behind the log a snapshot is renewed by nightly maintenance"
     )
+    log_retention_s: float = Field(
+        2_592_000,
+        ge=0,
+        description="how long a change stays in the log that every index version has applied and another one followed, "
+        "in seconds; drift looks back a week",
+    )
+    unused_vector_grace_s: float = Field(
+        604_800, ge=0, description="how long a vector stays in the lake that no passage uses any more, in seconds"
+    )
     gate_suite: str = Field(
         "auto",
         description="suite of the gate of corpus main: a name, a folder, or empty for none; `auto` fits the default "

@@ -77,7 +77,8 @@ def accept_upsert(
         "accepted_at": datetime.now(UTC),
     }
     if present is None:
-        connection.execute(sa.insert(documents).values(**raw.key._asdict(), **row))
+        first = {"first_accepted_at": row["accepted_at"]}
+        connection.execute(sa.insert(documents).values(**raw.key._asdict(), **row, **first))
     else:
         connection.execute(sa.update(documents).where(_is(documents, raw.key)).values(**row))
     connection.execute(sa.delete(chunks).where(_is(chunks, raw.key)))

@@ -1,7 +1,8 @@
 """The catalog's tables. The log (`changes`) is the one source of truth; every index can be rebuilt from here.
 
 Times are UTC. JSON columns hold plain objects. A chunk row belongs to the present version of its document; older
-versions live on in the log only. The tables about feeds are in `feed_schema`.
+versions live on in the log only. Of each document the log keeps the newest change for ever, and older ones until every
+index version has applied them and their retention is over. The tables about feeds are in `feed_schema`.
 """
 
 from typing import Any
@@ -36,6 +37,7 @@ documents = sa.Table(
     sa.Column("text", sa.Text, nullable=False, comment="the text that chunk offsets refer to"),
     sa.Column("outline", sa.JSON, nullable=False, comment="[kind, level, length] of each block, to chunk again"),
     sa.Column("accepted_at", UtcDateTime, nullable=False),
+    sa.Column("first_accepted_at", UtcDateTime, nullable=False, comment="when its first change was accepted"),
     sa.PrimaryKeyConstraint("corpus", "tenant", "doc_id"),
     sa.Index("documents_by_seq", "corpus", "seq"),
     sa.Index("documents_by_feed", "corpus", "feed"),
@@ -167,6 +169,9 @@ vectors = sa.Table(
     sa.Column("part", sa.String, nullable=True, comment="Parquet file of the lake, or null while the vector is inline"),
     sa.Column("position", sa.Integer, nullable=True, comment="row in the Parquet file"),
     sa.Column("inline", sa.LargeBinary, nullable=True, comment="float32 little-endian: the fresh tail"),
+    sa.Column(
+        "unused_since", UtcDateTime, nullable=True, comment="when maintenance first found no chunk with its text"
+    ),
     sa.UniqueConstraint("fingerprint", "text_hash"),
     sqlite_autoincrement=True,
 )

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -157,11 +156,11 @@ def _deletes(
     """The newest delete of each document that meets the conditions, shaped as a row of `_ready`."""
     c, d = changes.c, documents.c
     query = (
-        sa.select(d.corpus, d.tenant, d.doc_id, sa.func.max(c.seq).label("seq"))
-        .add_columns(sa.func.max(c.doc_version).label("version"), sa.true().label("deleted"), _first_accepted())
+        sa.select(d.corpus, d.tenant, d.doc_id, d.first_accepted_at, sa.func.max(c.seq).label("seq"))
+        .add_columns(sa.func.max(c.doc_version).label("version"), sa.true().label("deleted"))
         .join(changes, _joins(changes, documents))
         .where(d.corpus == follow.corpus, d.seq > after, c.seq > after, c.kind == "delete", *conditions)
-        .group_by(d.corpus, d.tenant, d.doc_id)
+        .group_by(d.corpus, d.tenant, d.doc_id, d.first_accepted_at)
     )
     return connection.execute(query).all()
 
@@ -192,19 +191,12 @@ def _ready(connection: sa.Connection, follow: Follow, after: int, until: int) ->
     d = documents.c
     columns = (d.corpus, d.tenant, d.doc_id, d.seq, d.version, d.deleted, d.uri, d.title, d.metadata)
     query = (
-        sa.select(*columns, _first_accepted())
+        sa.select(*columns, d.first_accepted_at)
         .where(d.corpus == follow.corpus, d.seq > after, d.seq <= until, ~_is_waiting(follow))
         .order_by(d.seq)
         .limit(_DOCUMENTS_PER_PAGE)
     )
     return connection.execute(query).all()
-
-
-def _first_accepted() -> sa.Label[datetime]:
-    """When a document's first change was accepted."""
-    c = changes.c  # in the order of the index by document; a minimum would be looked for in the one by time
-    first = sa.select(c.accepted_at).where(_joins(changes, documents)).order_by(c.seq).limit(1).correlate(documents)
-    return first.scalar_subquery().label("first_accepted_at")
 
 
 def _updates(

@@ -9,11 +9,11 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 
 from include.quarry.catalog.database import Database
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.lake.claims import claim, holds
+from include.quarry.lake.parts import part_name
 from include.quarry.lake.pending import PendingText
 from include.quarry.lake.vectors import VectorLake
 
@@ -57,14 +57,14 @@ def plan_units(texts: Sequence[PendingText], unit_size: int) -> Iterator[Unit]:
     for start in range(0, len(by_length), unit_size):
         members = by_length[start : start + unit_size]
         hashes = [text.text_hash for text in members]
-        yield Unit(_name(hashes), hashes, [text.text for text in members])
+        yield Unit(part_name(hashes), hashes, [text.text for text in members])
 
 
 def embed_unit(unit: Unit, database: Database, lake: VectorLake, embedder: Embedder, owner: str) -> Receipt:
     """Bring every text of the unit into the lake, except those that another owner is embedding right now."""
     fingerprint = embedder.spec.fingerprint
     mine = claim(database, fingerprint, unit.hashes, owner, _LEASE_S)
-    part = _name(mine)
+    part = part_name(mine)
     if mine and lake.adopt_part(fingerprint, part) is not None:
         mine = []
     left = lake.missing(fingerprint, unit.hashes) if len(mine) < len(unit.hashes) else mine
@@ -80,7 +80,3 @@ def embed_unit(unit: Unit, database: Database, lake: VectorLake, embedder: Embed
         return replace(receipt, discarded=len(mine), engine_s=engine_s)
     lake.put_part(part, mine, vectors)
     return replace(receipt, kept=tuple(mine), engine_s=engine_s)
-
-
-def _name(hashes: Sequence[str]) -> str:
-    return sha256("".join(hashes).encode()).hexdigest()[:32]

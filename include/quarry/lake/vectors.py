@@ -1,26 +1,26 @@
 """The vector lake: (spec fingerprint, text hash) -> vector. A text is embedded once per space, for all tenants.
 
 Bulk vectors lie in Parquet parts, each written whole and never changed; the fresh tail lies inline in SQL. The SQL
-table is the index of both, and its unique key is what "once" means.
+table is the index of both, and its unique key is what "once" means. Maintenance moves vectors out of the tail and small
+parts into larger ones: where a vector lies may change at any moment, what it is does not.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database, insert_missing
 from include.quarry.catalog.schema import vectors as index
 from include.quarry.errors import NotFound
+from include.quarry.lake.parts import Parts
 from include.quarry.records import Float32, Vectors
 
 _HASHES_PER_QUERY = 800  # stays below the parameter limit of every SQLite build
+_LOOKS = 5
 
 
 class VectorLake:
@@ -28,10 +28,7 @@ class VectorLake:
 
     def __init__(self, database: Database, uri: str) -> None:
         self._database = database
-        if "://" in uri:
-            self._files, self._root = pafs.FileSystem.from_uri(uri)
-        else:
-            self._files, self._root = pafs.LocalFileSystem(), uri
+        self.parts = Parts(uri)
 
     def missing(self, fingerprint: str, hashes: Iterable[str]) -> list[str]:
         """Those of the hashes, each once and in order, for which the lake has no vector."""
@@ -51,61 +48,40 @@ class VectorLake:
 
     def put_part(self, name: str, hashes: Sequence[str], vectors: Vectors) -> None:
         """Write one Parquet part, whole or not at all, then index it. Writing the same part again changes nothing."""
-        folder = f"{self._root}/{vectors.fingerprint}"
-        self._files.create_dir(folder, recursive=True)
-        width = vectors.values.shape[1]
-        values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.values.ravel(), pa.float32()), width)
-        table = pa.table({"text_hash": pa.array(hashes, pa.string()), "vector": values})
-        draft = f"{folder}/.{name}.writing"
-        pq.write_table(table, draft, filesystem=self._files, compression="none")
-        self._sync(draft)  # content, then name, before SQL says that the part is there, for good
-        self._files.move(draft, f"{folder}/{name}.parquet")
-        self._sync(folder)
+        self.parts.write(name, hashes, vectors)
         self._index_part(vectors.fingerprint, name, hashes)
 
     def adopt_part(self, fingerprint: str, name: str) -> int | None:
         """Index a part whose writer died before it could; gives its row count, or None where there is no such part."""
-        path = f"{self._root}/{fingerprint}/{name}.parquet"
-        if self._files.get_file_info(path).type != pafs.FileType.File:
+        if not self.parts.exists(fingerprint, name):
             return None
-        hashes = self.texts_of(fingerprint, name)
-        self._index_part(fingerprint, name, hashes)
-        return len(hashes)
+        try:
+            hashes = self.texts_of(fingerprint, name)
+        except FileNotFoundError:  # maintenance has removed it meanwhile
+            return None
+        return len(hashes) if self._index_part(fingerprint, name, hashes) else None
 
     def texts_of(self, fingerprint: str, name: str) -> list[str]:
         """The text hashes of a part, in its order. Raises `OSError` where there is no such part."""
-        path = f"{self._root}/{fingerprint}/{name}.parquet"
-        column = pq.read_table(path, columns=["text_hash"], filesystem=self._files)["text_hash"]
-        return [str(text_hash) for text_hash in column.to_pylist()]
+        return self.parts.hashes(fingerprint, name)
 
     def adopt_orphans(self, fingerprint: str) -> int:
         """Index every part that no process indexed; how many there were. Run before planning what is missing."""
-        folder = pafs.FileSelector(f"{self._root}/{fingerprint}", allow_not_found=True)
-        names = {
-            info.base_name.removesuffix(".parquet")
-            for info in self._files.get_file_info(folder)
-            if info.base_name.endswith(".parquet")
-        }
+        orphans = self.orphans(fingerprint)
+        for name in sorted(orphans):
+            self.adopt_part(fingerprint, name)
+        return len(orphans)
+
+    def orphans(self, fingerprint: str, *, older_than_s: float = 0.0) -> set[str]:
+        """The parts that the index does not name."""
+        names = self.parts.names(fingerprint, older_than_s=older_than_s)
         with self._database.read() as connection:
             query = sa.select(index.c.part).where(index.c.fingerprint == fingerprint).distinct()
-            known = set(connection.scalars(query))
-        for name in sorted(names - known):
-            self.adopt_part(fingerprint, name)
-        return len(names - known)
+            return names - set(connection.scalars(query))
 
     def fetch(self, fingerprint: str, hashes: Sequence[str]) -> Vectors:
         """Vectors `[n, d]` in the order of the hashes. Raises `NotFound` when one was never embedded."""
-        found: dict[str, Float32] = {}
-        in_parts: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
-        with self._database.read() as connection:
-            for row in _index_rows(connection, fingerprint, list(dict.fromkeys(hashes))):
-                if row.inline is not None:
-                    found[row.text_hash] = np.frombuffer(row.inline, "<f4")
-                else:
-                    in_parts[row.part].append((row.position, row.text_hash))
-        for part, members in in_parts.items():
-            values = self._read_part(fingerprint, part)
-            found.update((text_hash, values[position]) for position, text_hash in members)
+        found = self._gather(fingerprint, list(dict.fromkeys(hashes)))
         if absent := [text_hash for text_hash in hashes if text_hash not in found]:
             raise NotFound(
                 f"lake has no vector of space {fingerprint} for {len(absent)} of {len(hashes)} texts, first "
@@ -113,28 +89,62 @@ class VectorLake:
             )
         return Vectors(fingerprint, np.stack([found[text_hash] for text_hash in hashes]).astype(np.float32))
 
-    def _sync(self, path: str) -> None:
-        """Make a file's content, or a folder's names, survive a power cut; an object store does so by itself."""
-        if isinstance(self._files, pafs.LocalFileSystem):
-            descriptor = os.open(path, os.O_RDONLY)
+    def move(self, fingerprint: str, hashes: Sequence[str]) -> None:
+        """Write a part of vectors that lie elsewhere in the lake, then let the index say that they lie there. One that
+        was removed meanwhile stays removed. Where they lay, they are left. Raises `NotFound` as `fetch` does."""
+        name = uuid4().hex  # not two writers of one file, when two move the same
+        self.parts.write(name, hashes, self.fetch(fingerprint, hashes))
+        row = sa.and_(index.c.fingerprint == fingerprint, index.c.text_hash == sa.bindparam("moved"))
+        there = sa.update(index).where(row).values(part=name, position=sa.bindparam("place"), inline=None)
+        with self._database.write() as connection:
+            if not self.parts.exists(fingerprint, name):
+                return  # nobody named it for so long that another run took it for an orphan
+            places = [{"moved": text_hash, "place": place} for place, text_hash in enumerate(hashes)]
+            connection.execute(there, places)
+
+    def remove_part(self, fingerprint: str, name: str) -> bool:
+        """Remove a part that the index does not name; false where it does. Nobody can come to name it meanwhile."""
+        named = sa.select(index.c.id).where(index.c.fingerprint == fingerprint, index.c.part == name).limit(1)
+        with self._database.write() as connection:
+            if connection.scalar(named) is not None:
+                return False
+            self.parts.remove(fingerprint, name)
+        return True
+
+    def _gather(self, fingerprint: str, hashes: Sequence[str]) -> dict[str, Float32]:
+        """What there is of the vectors. A part that is gone was emptied after the index was read: so read it again."""
+        for _ in range(_LOOKS - 1):
             try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+                return self._read(fingerprint, hashes)
+            except FileNotFoundError:
+                continue
+        return self._read(fingerprint, hashes)
 
-    def _read_part(self, fingerprint: str, name: str) -> Float32:
-        path = f"{self._root}/{fingerprint}/{name}.parquet"
-        column = pq.read_table(path, columns=["vector"], filesystem=self._files)["vector"].combine_chunks()
-        values: Float32 = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-        return values
+    def _read(self, fingerprint: str, hashes: Sequence[str]) -> dict[str, Float32]:
+        found: dict[str, Float32] = {}
+        in_parts: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+        with self._database.read() as connection:
+            for row in _index_rows(connection, fingerprint, hashes):
+                if row.inline is not None:
+                    found[row.text_hash] = np.frombuffer(row.inline, "<f4")
+                else:
+                    in_parts[row.part].append((row.position, row.text_hash))
+        for part, members in in_parts.items():
+            values = self.parts.values(fingerprint, part)
+            found.update((text_hash, values[position]) for position, text_hash in members)
+        return found
 
-    def _index_part(self, fingerprint: str, name: str, hashes: Sequence[str]) -> None:
+    def _index_part(self, fingerprint: str, name: str, hashes: Sequence[str]) -> bool:
+        """Name the part for each hash that the index does not have; false where there is no such part any more."""
         rows = [
             {"fingerprint": fingerprint, "text_hash": text_hash, "part": name, "position": position}
             for position, text_hash in enumerate(hashes)
         ]
         with self._database.write() as connection:
+            if not self.parts.exists(fingerprint, name):
+                return False
             insert_missing(connection, index, rows)
+        return True
 
 
 def _index_rows(

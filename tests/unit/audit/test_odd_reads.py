@@ -25,6 +25,7 @@ def look(sqlite_catalog: Database, audit_folder: Path) -> Look:
     key = {"corpus": "main", "tenant": "blue", "doc_id": "plan"}
     texts = dict.fromkeys(("feed", "uri", "title", "content_type", "content_hash", "text"), "")
     document = {"seq": 1, "version": 1, "deleted": False, "metadata": {}, "outline": [], "accepted_at": START}
+    document["first_accepted_at"] = START
     passage = dict.fromkeys(("chunker", "text", "context", "text_hash"), "")
     numbers = dict.fromkeys(("doc_version", "ordinal", "start", "end", "tokens"), 1)
     asked = dict.fromkeys(("subject", "kind", "query", "index_version"), "")

@@ -82,7 +82,7 @@ def test_a_part_is_on_the_disk_under_its_name_before_it_is_indexed(
             super()._index_part(*arguments)  # type: ignore[arg-type]
 
     really_sync = os.fsync
-    monkeypatch.setattr("include.quarry.lake.vectors.os.fsync", sync)
+    monkeypatch.setattr("include.quarry.lake.parts.os.fsync", sync)
     Watched(database, str(tmp_path / "lake")).put_part("part", ["a"], vectors(0.4))
     assert events == [
         ("sync .part.writing", [".part.writing"]),
@@ -101,7 +101,7 @@ def test_a_part_whose_writer_died_while_writing_is_no_part(
         raise Killed
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr("include.quarry.lake.vectors.os.fsync", die)
+        patched.setattr("include.quarry.lake.parts.os.fsync", die)
         lake.put_part("part", ["a"], vectors(0.4))
     assert [path.name for path in (tmp_path / "lake" / "space").iterdir()] == [".part.writing"]
     assert lake.adopt_orphans("space") == 0

@@ -19,6 +19,7 @@ def catalog_with(tmp_path: Path, *uris: str) -> Database:
             "deleted": uri.endswith("gone"),
             "feed": "f", "uri": uri, "title": f"title of {uri}", "content_type": "text/plain", "content_hash": "",
             "metadata": {}, "text": "", "outline": [], "accepted_at": datetime.now(UTC),
+            "first_accepted_at": datetime.now(UTC),
         }
         for seq, uri in enumerate(uris, start=1)
     ]  # fmt: skip
