@@ -14,6 +14,9 @@ each document stays for ever.
 A vector whose text no passage has had for `QUARRY_UNUSED_VECTOR_GRACE_S` goes. What uploads and streams have brought is
 written from SQL into the lake's Parquet parts, together with small parts and those that have lost vectors.
 
+None of this may change an answer: fifty searches, put to each version as it was before and as it is after, must find
+the same, or the run fails.
+
 After that everything is held against everything: log, documents, lake and every index version must hold the same
 (`python -m include.quarry verify`), or the run fails and says what differs.
 
@@ -23,10 +26,12 @@ A query that nobody rated is forgotten after `QUARRY_QUERY_LOG_RETENTION_S`, a r
 from dataclasses import asdict
 from typing import Any
 
-from airflow.sdk import task
+from airflow.sdk import chain, task
 from quarry_dag import at, quarry_dag
 
 from include.quarry.settings import load_settings
+
+RUN = "{{ run_id | digest }}"
 
 with quarry_dag(__file__, doc=__doc__, schedule=at("0 2 * * *"), tags=["maintenance"], params={}) as dag:
 
@@ -36,6 +41,13 @@ with quarry_dag(__file__, doc=__doc__, schedule=at("0 2 * * *"), tags=["maintena
         from include.quarry.routing.retention import expire_versions as expire  # noqa: PLC0415 heavy
 
         return expire(load_settings())
+
+    @task
+    def remember_searches(run: str) -> list[str]:
+        """Hold fast what each version finds before it is touched; returns their ids."""
+        from include.quarry.verification.searches import remember_searches as remember  # noqa: PLC0415 heavy
+
+        return remember(run, load_settings())
 
     @task
     def renew_snapshots() -> list[dict[str, Any]]:
@@ -62,6 +74,13 @@ with quarry_dag(__file__, doc=__doc__, schedule=at("0 2 * * *"), tags=["maintena
         return keep_lake(load_settings())
 
     @task
+    def compare_searches(run: str) -> list[str]:
+        """Prove that each version finds what it found before; returns a line for each."""
+        from include.quarry.verification.searches import compare_searches as compare  # noqa: PLC0415 heavy
+
+        return compare(run, load_settings())
+
+    @task
     def forget_queries() -> int:
         """Drop what was asked longer ago than its retention; returns how many queries that were."""
         from include.quarry.catalog.database import Database  # noqa: PLC0415 heavy
@@ -83,5 +102,6 @@ with quarry_dag(__file__, doc=__doc__, schedule=at("0 2 * * *"), tags=["maintena
             raise IncompleteIndex("\n".join(different))
         return [line for finding in findings for line in finding.lines]
 
-    (expire_versions() >> renew_snapshots() >> truncate_log() >> compact_lake() >> verify_all())
+    remembered, kept = remember_searches(RUN), [renew_snapshots(), truncate_log(), compact_lake()]
+    chain(expire_versions(), remembered, *kept, compare_searches(RUN), verify_all())
     forget_queries()

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database, insert_missing
 from include.quarry.catalog.schema import vectors as index
-from include.quarry.errors import NotFound
+from include.quarry.errors import IncompleteIndex, NotFound
 from include.quarry.lake.parts import Parts
 from include.quarry.records import Float32, Vectors
 
@@ -91,9 +91,13 @@ class VectorLake:
 
     def move(self, fingerprint: str, hashes: Sequence[str]) -> None:
         """Write a part of vectors that lie elsewhere in the lake, then let the index say that they lie there. One that
-        was removed meanwhile stays removed. Where they lay, they are left. Raises `NotFound` as `fetch` does."""
+        was removed meanwhile stays removed. Where they lay, they are left. Raises `NotFound` as `fetch` does, and
+        `IncompleteIndex` when what was written does not read back as it was; nothing is changed then."""
         name = uuid4().hex  # not two writers of one file, when two move the same
-        self.parts.write(name, hashes, self.fetch(fingerprint, hashes))
+        vectors = self.fetch(fingerprint, hashes)
+        self.parts.write(name, hashes, vectors)
+        if not self._reads_back(name, hashes, vectors):
+            raise IncompleteIndex(f"part {name} of space {fingerprint} does not read back as it was written")
         row = sa.and_(index.c.fingerprint == fingerprint, index.c.text_hash == sa.bindparam("moved"))
         there = sa.update(index).where(row).values(part=name, position=sa.bindparam("place"), inline=None)
         with self._database.write() as connection:
@@ -110,6 +114,10 @@ class VectorLake:
                 return False
             self.parts.remove(fingerprint, name)
         return True
+
+    def _reads_back(self, name: str, hashes: Sequence[str], vectors: Vectors) -> bool:
+        same = self.parts.hashes(vectors.fingerprint, name) == list(hashes)
+        return same and np.array_equal(self.parts.values(vectors.fingerprint, name), vectors.values)
 
     def _gather(self, fingerprint: str, hashes: Sequence[str]) -> dict[str, Float32]:
         """What there is of the vectors. A part that is gone was emptied after the index was read: so read it again."""

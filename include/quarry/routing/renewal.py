@@ -12,10 +12,8 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from include.quarry.catalog.database import opened
@@ -24,7 +22,6 @@ from include.quarry.catalog.updates import Takes
 from include.quarry.catalog.versions import IndexVersion, find_version, list_versions, replace_snapshot
 from include.quarry.errors import IncompleteIndex, QuarryError
 from include.quarry.lake.vectors import VectorLake
-from include.quarry.records import Chunk, Scope, Vectors
 from include.quarry.retrieval.digest import digest
 from include.quarry.retrieval.index import Index
 from include.quarry.routing.building import being_built, home_of
@@ -32,22 +29,17 @@ from include.quarry.routing.follower import Follower
 from include.quarry.routing.sharding import assemble, build_shard, finished_shards
 from include.quarry.routing.status import lag_of
 from include.quarry.settings import Settings
-from include.quarry.specs import StoreSpec
-from include.quarry.stores.graph import Limits
 from include.quarry.stores.servers import StoreServers
 from include.quarry.stores.snapshot import publish
+from include.quarry.verification.probes import ALIKE, answers, choose_probes, is_exact, likeness
 
 logger = logging.getLogger(__name__)
 _GRACE_S = 3600.0
-_PROBES = 50
-_HITS = 10
-_WORDS = 8
-_ALIKE = 0.95  # of the hits where a graph proposes them: it is built anew, and finds nearly the same
 
 
 def renew_snapshots(settings: Settings) -> list[dict[str, Any]]:
-    """Renew the snapshot of every version on a route that is `snapshot_tail_changes` or more behind the log, and
-    remove the folders that nobody can be opening any more; gives what was renewed.
+    """Renew the snapshot of every version on a route, or retained, that is `snapshot_tail_changes` or more behind the
+    log, and remove the folders that nobody can be opening any more; gives what was renewed.
 
     One version that cannot be renewed keeps no other from it; then its error is raised at the end.
     """
@@ -98,12 +90,13 @@ def renew_snapshot(version_id: str, settings: Settings) -> dict[str, Any] | None
 def _due(settings: Settings) -> list[IndexVersion]:
     with opened(settings.catalog_url) as database:
         with database.read() as connection:
-            on_routes = [each for route in list_routes(connection).values() for each in route.followed]
-            versions = [find_version(connection, version_id) for version_id in on_routes]
+            on_routes = {each for route in list_routes(connection).values() for each in route.followed}
+            versions = list_versions(connection)
         return [
             version
             for version in versions
             if version.snapshot
+            and (version.version_id in on_routes or version.state == "retired")
             and lag_of(database, version.corpus, version.watermark).changes >= settings.snapshot_tail_changes
         ]
 
@@ -126,41 +119,15 @@ def _prove(held: Index, read_back: Index, lake: VectorLake) -> None:
             f"the new snapshot of index version {held.version} holds other chunks than the index that wrote it "
             f"({found} and {expected}); the old one stays"
         )
-    chosen = Random(held.version).sample(sorted(contents), min(_PROBES, len(contents)))  # noqa: S311 - not a secret
-    probes = held.chunks([chunk_id for chunk_id, _ in chosen])
-    if not probes:
+    if (probes := choose_probes(held, lake)) is None:
         return
-    space = held.spec.embedding.fingerprint
-    vectors = lake.fetch(space, [chunk.text_hash for chunk in probes]).values
-    alike = [
-        _overlap(_hits(held, chunk, vector), _hits(read_back, chunk, vector))
-        for chunk, vector in zip(probes, (Vectors(space, vectors[n : n + 1]) for n in range(len(probes))), strict=True)
-    ]
-    least = 1.0 if _is_exact(held.spec.store, len(contents)) else _ALIKE
-    if sum(alike) / len(alike) < least:
+    alike = likeness(answers(held, probes), answers(read_back, probes))
+    least = 1.0 if is_exact(held.spec.store, len(contents)) else ALIKE
+    if alike < least:
         raise IncompleteIndex(
-            f"the new snapshot of index version {held.version} finds {sum(alike) / len(alike):.3f} of what the index "
-            f"that wrote it finds, in the same places; {least:g} is due; the old one stays"
+            f"the new snapshot of index version {held.version} finds {alike:.3f} of what the index that wrote it "
+            f"finds, in the same places; {least:g} is due; the old one stays"
         )
-
-
-def _hits(index: Index, chunk: Chunk, vector: Vectors) -> list[str]:
-    query = " ".join(chunk.passage.text.split()[:_WORDS])
-    (hits,) = index.find([query], vector, _HITS, Scope(chunk.key.tenant)).hits
-    return [hit.chunk.chunk_id for hit in hits]
-
-
-def _overlap(ours: Sequence[str], theirs: Sequence[str]) -> float:
-    """Share of the places at which both show the same."""
-    same = sum(one == other for one, other in zip(ours, theirs, strict=False))
-    return same / max(len(ours), len(theirs), 1)
-
-
-def _is_exact(store: StoreSpec, chunks: int) -> bool:
-    """Whether a store finds the same whatever order its rows lie in."""
-    return store.adapter == "faiss" and (
-        store.kind == "flat" or (store.kind == "auto" and chunks <= Limits().exact_rows)
-    )
 
 
 def _sweep(settings: Settings) -> None:

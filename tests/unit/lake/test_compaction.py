@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import vectors as index
+from include.quarry.errors import IncompleteIndex
 from include.quarry.lake import compaction
 from include.quarry.lake.compaction import compact_lake
 from include.quarry.lake.vectors import VectorLake
@@ -106,6 +107,21 @@ def test_killed_at_any_moment_it_loses_nothing_and_goes_on(
     named = lake.parts.names("space")
     assert lake.orphans("space") == set()
     assert len(named) == 5
+
+
+def test_a_part_that_does_not_read_back_takes_nothing_s_place(
+    lake: VectorLake, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiling = VectorLake(database, str(tmp_path / "lake"))
+    write = spoiling.parts.write
+    monkeypatch.setattr(
+        spoiling.parts,
+        "write",
+        lambda name, hashes, found: write(name, hashes, Vectors(found.fingerprint, found.values + 1)),
+    )
+    with pytest.raises(IncompleteIndex, match="does not read back"):
+        compact_lake(database, spoiling)
+    assert is_whole(lake)
 
 
 def test_a_part_of_a_dead_writer_is_adopted_when_it_holds_what_the_lake_lacks(

@@ -141,7 +141,7 @@ def test_a_snapshot_that_is_not_equal_does_not_take_the_place_of_the_old_one(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = version(corpus)
-    monkeypatch.setattr(renewal, "_hits", lambda index, chunk, _vector: [chunk.chunk_id, str(id(index))])
+    monkeypatch.setattr(renewal, "answers", lambda index, _probes: [[(str(id(index)), 1.0)]])
     with pytest.raises(IncompleteIndex, match="the old one stays"):
         renew_snapshots(settings)
     assert version(corpus) == before
