@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -31,7 +32,7 @@ class Parts:
         width = vectors.values.shape[1]
         values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.values.ravel(), pa.float32()), width)
         table = pa.table({"text_hash": pa.array(hashes, pa.string()), "vector": values})
-        draft = f"{folder}/.{name}{_DRAFT}"
+        draft = f"{folder}/.{name}.{uuid4().hex}{_DRAFT}"  # two may write one part, once a slow writer's claim lapsed
         pq.write_table(table, draft, filesystem=self._files, compression="none")
         self._sync(draft)  # content, then name, before SQL says that the part is there, for good
         self._files.move(draft, self._path(vectors.fingerprint, name))

@@ -84,8 +84,10 @@ def test_a_part_is_on_the_disk_under_its_name_before_it_is_indexed(
     really_sync = os.fsync
     monkeypatch.setattr("include.quarry.lake.parts.os.fsync", sync)
     Watched(database, str(tmp_path / "lake")).put_part("part", ["a"], vectors(0.4))
+    (draft,) = events[0][1]
+    assert draft.endswith(".writing")
     assert events == [
-        ("sync .part.writing", [".part.writing"]),
+        (f"sync {draft}", [draft]),
         ("sync folder", ["part.parquet"]),
         ("index", ["part.parquet"]),
     ]
@@ -103,12 +105,29 @@ def test_a_part_whose_writer_died_while_writing_is_no_part(
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr("include.quarry.lake.parts.os.fsync", die)
         lake.put_part("part", ["a"], vectors(0.4))
-    assert [path.name for path in (tmp_path / "lake" / "space").iterdir()] == [".part.writing"]
+    assert [path.suffix for path in (tmp_path / "lake" / "space").iterdir()] == [".writing"]
     assert lake.adopt_orphans("space") == 0
     assert lake.adopt_part("space", "part") is None
     assert lake.missing("space", ["a"]) == ["a"]
     lake.put_part("part", ["a"], vectors(0.4))
     assert lake.missing("space", ["a"]) == []
+
+
+def test_two_writers_of_one_part_do_not_disturb_each_other(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim of a slow writer lapses, and another one begins the same part."""
+    lake, really_sync = VectorLake(database, str(tmp_path / "lake")), os.fsync
+
+    def overtaken(descriptor: int) -> None:
+        monkeypatch.setattr("include.quarry.lake.parts.os.fsync", really_sync)
+        lake.put_part("part", ["a"], vectors(0.4))
+        really_sync(descriptor)
+
+    monkeypatch.setattr("include.quarry.lake.parts.os.fsync", overtaken)
+    lake.put_part("part", ["a"], vectors(0.4))
+    assert [path.name for path in (tmp_path / "lake" / "space").iterdir()] == ["part.parquet"]
+    assert lake.fetch("space", ["a"]).values[0, 0] == np.float32(0.4)
 
 
 def test_adopting_a_part_that_is_not_there_says_so(lake: VectorLake) -> None:
