@@ -4,21 +4,28 @@ Runs every hour, and by hand with another folder, corpus or tenant. Each documen
 cut and committed to the catalog's log together with the feed's offset, so a run that dies is simply run again;
 unchanged documents cost a hash, and one that cannot be parsed is quarantined while the rest goes on.
 
+Streams are read by replicas all the time. With a Kafka topic among `QUARRY_FEEDS` this Dag also wakes when the topic
+has news, once a minute at most: the message is an alarm clock, what is pending the catalog's offsets say.
+
+`check_freshness` fails the run when a change has waited longer than `QUARRY_FRESHNESS_SLO_S` to become searchable: one
+in the log, or a message that nobody has read.
+
 When something has changed, the asset `quarry://catalog` says so, and `backfill_embeddings` follows.
 """
 
 from dataclasses import asdict
 
 from airflow.sdk import Param, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from quarry_dag import CATALOG, at, name_param, quarry_dag
+from stream_alarm import or_on_news
 
 from include.quarry.settings import load_settings
 
 with quarry_dag(
     __file__,
     doc=__doc__,
-    schedule=at("0 * * * *"),
+    schedule=or_on_news(at("0 * * * *"), load_settings().feeds),
     tags=["ingestion"],
     params={
         "folder": Param("", type="string", description="Folder to read; empty means the setting QUARRY_DOCS"),
@@ -43,5 +50,17 @@ with quarry_dag(
         if not any(report[kind] for kind in ("changed", "deleted")):
             raise AirflowSkipException("nothing has changed")
 
+    @task
+    def check_freshness() -> dict[str, float]:
+        """Fail, once and for good, when something lags more than the SLO allows; returns the lags, in seconds."""
+        from include.quarry.operations.freshness import lags  # noqa: PLC0415 heavy
+
+        settings = load_settings()
+        found = lags(settings)
+        if late := [f"{what} lags {s:.0f} s" for what, s in found.items() if s > settings.freshness_slo_s]:
+            raise AirflowFailException(f"{'; '.join(late)}; {settings.freshness_slo_s:g} s are allowed")
+        return found
+
+    check_freshness()
     scanned = scan_feed("{{ params.folder }}", "{{ params.corpus }}", "{{ params.tenant }}")
     announce_changes(scanned)  # type: ignore[arg-type]

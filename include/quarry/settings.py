@@ -140,6 +140,11 @@ class Settings(BaseSettings):
     )
 
     feeds: str = Field("", description="file of the streams to read, see include/feeds/example.yaml; empty means none")
+    freshness_slo_s: float = Field(
+        1800,
+        gt=0,
+        description="how long a change may wait until it is searchable, in seconds, before ingest_documents fails",
+    )
     max_document_bytes: int = Field(20_000_000, ge=1, description="largest document accepted, in bytes")
     follow_interval_s: float = Field(0.25, gt=0, le=60, description="how often a replica asks the log for news")
     version_retention_s: float = Field(

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from include.quarry.errors import Misconfigured, NotFound
+from include.quarry.feeds.alarm import connections
 from include.quarry.operations.installation import MARK, REPOSITORY, Installation
 
 PART = "QUARRY_PART"
@@ -198,7 +199,8 @@ def airflow_environment(installation: Installation) -> dict[str, str]:
         "LOGGING__BASE_LOG_FOLDER": installation.logs / "airflow",
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
-    return {"AIRFLOW_HOME": str(home)} | {f"AIRFLOW__{name}": str(value) for name, value in options.items()}
+    ours = {f"AIRFLOW__{name}": str(value) for name, value in options.items()}
+    return {"AIRFLOW_HOME": str(home)} | connections(settings.feeds) | ours
 
 
 def serve(installation: Installation) -> Program:
