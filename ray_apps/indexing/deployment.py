@@ -16,6 +16,7 @@ from include.quarry.feeds.feed_specs import load_feed_specs
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.uploads import Uploads
+from include.quarry.feeds.work import Work
 from include.quarry.gateway.visit import Visit
 from include.quarry.lake.fresh import FreshTail
 from include.quarry.lake.vectors import VectorLake
@@ -23,6 +24,7 @@ from include.quarry.records import DocumentKey, RawDocument
 from include.quarry.routing.live_embedding import Embedded, LiveEmbedding
 from include.quarry.settings import Settings
 from ray_apps.indexing.streams import StreamReader
+from ray_apps.indexing.work_metrics import WorkMetrics
 
 _EMBED_EVERY_S = 0.1
 
@@ -33,15 +35,17 @@ class IndexingDeployment:
 
     def __init__(self, settings: Settings) -> None:
         database = Database(settings.catalog_url)
-        ingestor = Ingestor(database, make_chunker, settings.max_document_bytes)
+        work = Work()
+        ingestor = Ingestor(database, make_chunker, settings.max_document_bytes, work)
         self._uploads = Uploads(database, ingestor)
         owner = f"{socket.gethostname()}:{os.getpid()}"
         lake = VectorLake(database, settings.lake_uri)
         embedder_of = embedders(settings)
         self._live = LiveEmbedding(database, embedder_of)
-        fresh = FreshTail(database, lake, embedder_of, owner, bulk_grace_s=settings.bulk_grace_s)
+        fresh = FreshTail(database, lake, embedder_of, owner, bulk_grace_s=settings.bulk_grace_s, work=work)
         self._fresh = threading.Thread(target=fresh.run, args=(_EMBED_EVERY_S,), name="fresh-tail", daemon=True)
         self._fresh.start()
+        self._work = WorkMetrics(database, work)
         specs = load_feed_specs(Path(settings.feeds)) if settings.feeds else ()
         self._streams = [StreamReader(spec, ingestor, database) for spec in specs]
 
@@ -49,6 +53,8 @@ class IndexingDeployment:
         """Asked by Serve; a replica that no longer embeds is replaced."""
         if not self._fresh.is_alive():
             raise RuntimeError("the fresh tail's thread has ended")
+        if not self._work.is_alive():
+            raise RuntimeError("the thread that tells what was indexed has ended")
         if not all(stream.is_alive() for stream in self._streams):
             raise RuntimeError("a stream's thread has ended")
 

@@ -27,3 +27,9 @@ def test_the_feeds_have_a_dashboard_with_lag_rate_quarantine_and_freshness() -> 
     (text,) = (path.read_text() for path in DASHBOARDS if path.name == "feeds.json")
     for name in ("feed_lag", "feed_lag_seconds", "feed_changes_total", "quarantined", "freshness_seconds_bucket"):
         assert f"ray_quarry_{name}" in text
+
+
+def test_the_feeds_dashboard_shows_what_was_embedded_and_what_was_spared() -> None:
+    (text,) = (path.read_text() for path in DASHBOARDS if path.name == "feeds.json")
+    for name in ("texts_embedded_total", "vectors_reused_total", "documents_skipped_total"):
+        assert f"ray_quarry_{name}" in text

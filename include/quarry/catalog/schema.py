@@ -176,6 +176,20 @@ vectors = sa.Table(
     sqlite_autoincrement=True,
 )
 
+indexing_work = sa.Table(
+    "indexing_work",
+    metadata,
+    sa.Column("corpus", sa.String, primary_key=True),
+    sa.Column("embedded", sa.BigInteger, nullable=False, comment="texts"),
+    sa.Column(
+        "reused",
+        sa.BigInteger,
+        nullable=False,
+        comment="passages of changed documents whose vectors were there already",
+    ),
+    sa.Column("skipped", sa.BigInteger, nullable=False, comment="documents that were offered again as they are"),
+)
+
 claims = sa.Table(
     "claims",
     metadata,

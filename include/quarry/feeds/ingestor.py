@@ -9,6 +9,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.indexing_work import embedded_already, spaces_of
 from include.quarry.catalog.log import Accepted, PreparedDocument, accept_delete, accept_upsert
 from include.quarry.catalog.offsets import store_offset
 from include.quarry.catalog.quarantine import Original, Quarantined, set_aside
@@ -19,6 +20,7 @@ from include.quarry.feeds.applying import Cut, Plain, Ready, apply, apply_again,
 from include.quarry.feeds.content import content_hash
 from include.quarry.feeds.keys import document_key
 from include.quarry.feeds.protocol import Batch, Change, Upserted
+from include.quarry.feeds.work import Work
 from include.quarry.parsing.registry import parser_for
 from include.quarry.parsing.titles import with_title
 from include.quarry.records import Block, DocumentKey, RawDocument
@@ -29,6 +31,8 @@ _ATTEMPTS = 3
 Outcome = TypeVar("Outcome")
 Chunkers = Mapping[str, Sequence[ChunkerSpec]]
 """Corpus -> the chunkers of its index versions."""
+_Spared = tuple[str, int] | None
+"""A document's corpus, and how many of its passages had their vectors; None for what is no document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,18 @@ class FeedOffset:
 class Ingestor:
     """Accepts documents into one catalog. Parsing and cutting happen before the transaction, so writers wait little."""
 
-    def __init__(self, database: Database, make_chunker: Callable[[ChunkerSpec], Chunker], max_bytes: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        make_chunker: Callable[[ChunkerSpec], Chunker],
+        max_bytes: int,
+        work: Work | None = None,
+    ) -> None:
+        """`work` is told what embedding was spared; without it, that is not looked for."""
         self._database = database
         self._make_chunker = make_chunker
         self._max_bytes = max_bytes
+        self._work = work
 
     def upsert(self, raw: RawDocument, feed: str, offset: FeedOffset | None = None) -> Accepted:
         """Accept a document. Raises `InvalidInput` when it cannot be read; nothing is stored then."""
@@ -58,10 +70,12 @@ class Ingestor:
             with self._database.write() as connection:
                 if chunkers_of(connection, raw.key.corpus) != specs:
                     continue  # an index version with another chunker was born meanwhile: cut for it as well
+                spared = self._spared(connection, [prepared])
                 accepted = accept_upsert(connection, prepared, feed)
                 if offset is not None:
                     store_offset(connection, offset.feed, offset.partition, offset.offset)
-                return accepted
+            self._count(spared, ["changed" if accepted.changed else "unchanged"])
+            return accepted
 
     def delete(self, key: DocumentKey, feed: str) -> Accepted | None:
         """Accept a delete; None when there was no such document."""
@@ -76,18 +90,22 @@ class Ingestor:
         `Fenced` when the stream's offset is no longer where the batch begins.
         """
 
-        def accept(connection: sa.Connection, ready: list[Ready]) -> Counter[str]:
-            return Counter(apply(connection, feed, change) for change in due(connection, feed, batch, ready))
+        def accept(connection: sa.Connection, ready: list[Ready]) -> tuple[list[_Spared], list[str]]:
+            taken = due(connection, feed, batch, ready)
+            return self._spared(connection, taken), [apply(connection, feed, change) for change in taken]
 
-        def accept_warily(connection: sa.Connection, ready: list[Ready]) -> Counter[str]:
-            return Counter(apply_warily(connection, feed, due(connection, feed, batch, ready)))
+        def accept_warily(connection: sa.Connection, ready: list[Ready]) -> tuple[list[_Spared], list[str]]:
+            taken = due(connection, feed, batch, ready)
+            return self._spared(connection, taken), apply_warily(connection, feed, taken)
 
         read = [self._read(change) for change in batch.changes]
         try:
-            return self._write(read, batch.changes, accept)
+            spared, outcomes = self._write(read, batch.changes, accept)
         except (ValueError, TypeError, sa.exc.StatementError):
             logger.exception("the catalog does not take a batch of %s; each change is tried on its own", feed)
-            return self._write(read, batch.changes, accept_warily)
+            spared, outcomes = self._write(read, batch.changes, accept_warily)
+        self._count(spared, outcomes)
+        return Counter(outcomes)
 
     def replay(self, found: Quarantined, change: Change) -> str:
         """Accept what was set aside, as a new change; see `apply_again`."""
@@ -129,6 +147,31 @@ class Ingestor:
             with self._database.write() as connection:
                 if _chunkers(connection, changes) == specs:  # else a version with another chunker was born meanwhile
                     return accept(connection, ready)
+
+    def _spared(self, connection: sa.Connection, taken: Sequence[Ready | PreparedDocument]) -> list[_Spared]:
+        """Of each document, how many of its passages have their vectors already."""
+        if self._work is None:
+            return []
+        documents = [change.document if isinstance(change, Cut) else change for change in taken]
+        corpora = {document.raw.key.corpus for document in documents if isinstance(document, PreparedDocument)}
+        spaces = {corpus: spaces_of(connection, corpus) for corpus in corpora}
+        return [
+            (document.raw.key.corpus, embedded_already(connection, spaces[document.raw.key.corpus], document.passages))
+            if isinstance(document, PreparedDocument)
+            else None
+            for document in documents
+        ]
+
+    def _count(self, spared: Sequence[_Spared], outcomes: Sequence[str]) -> None:
+        """Once all is accepted: passages of what has changed were reused, what has not was skipped."""
+        for each, outcome in zip(spared, outcomes, strict=False):
+            if self._work is None or each is None:
+                continue
+            corpus, passages = each
+            if outcome == "changed":
+                self._work.add(corpus, "reused", passages)
+            elif outcome == "unchanged":
+                self._work.add(corpus, "skipped")
 
     def _parse(self, raw: RawDocument) -> list[Block]:
         document_key(*raw.key)

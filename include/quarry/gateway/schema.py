@@ -220,6 +220,9 @@ class CorpusStatus(BaseModel):
     lag_seconds: float
     quarantined: int
     quarantine: list[dict[str, str]] = Field(description="the newest of this tenant, with the reason")
+    embedded: int = Field(0, description="texts that uploads and streams had embedded")
+    reused: int = Field(0, description="passages of changed documents whose vectors were there already")
+    skipped: int = Field(0, description="documents that were offered again as they are")
     feeds: list[FeedStatus] = Field(default_factory=list, description="the streams of this corpus")
     versions: list[VersionStatus]
 

@@ -12,6 +12,7 @@ from include.quarry.catalog.log import head
 from include.quarry.catalog.versions import list_versions
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.errors import QuarryError, Unavailable
+from include.quarry.feeds.work import Work
 from include.quarry.lake.claims import claim, release
 from include.quarry.lake.pending import PendingQuery, PendingText, pending_texts
 from include.quarry.lake.vectors import VectorLake
@@ -34,6 +35,7 @@ class FreshTail:
         *,
         bulk_grace_s: float,
         batch_size: int = 64,
+        work: Work | None = None,
     ) -> None:
         self._database = database
         self._lake = lake
@@ -41,6 +43,7 @@ class FreshTail:
         self._owner = owner
         self._bulk_grace = timedelta(seconds=bulk_grace_s)
         self._batch_size = batch_size
+        self._work = work or Work()
         self._done_until: dict[tuple[str, str, str], tuple[int, datetime]] = {}
         self._stopped = threading.Event()
 
@@ -84,7 +87,9 @@ class FreshTail:
             return 0  # nothing was accepted since the corpus had no pending text
         texts = self._pending(*target, self._owner)
         if texts:
-            return self._embed(texts, spec.embedding)
+            count = self._embed(texts, spec.embedding)
+            self._work.add(corpus, "embedded", count)
+            return count
         if not self._pending(*target, None):  # else another owner is at it, and may die
             self._done_until[target] = (newest, now)
         return 0

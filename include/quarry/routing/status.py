@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.feed_activity import feed_activity
+from include.quarry.catalog.indexing_work import read_work
 from include.quarry.catalog.log import head
 from include.quarry.catalog.quarantine import count_quarantine, list_quarantine
 from include.quarry.catalog.routes import find_route
@@ -53,6 +54,7 @@ def corpus_status(database: Database, corpus: str, tenant: str, watermark: int |
                 {"tenant": found.key.tenant, "doc_id": found.key.doc_id, "uri": found.uri, "reason": found.reason}
                 for found in list_quarantine(connection, corpus, tenant, limit=_QUARANTINE_SHOWN)
             ],
+            **read_work(connection, corpus),
             "feeds": feed_activity(connection, corpus, watermark or 0),
             "versions": [
                 {
