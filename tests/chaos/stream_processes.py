@@ -1,4 +1,4 @@
-"""The readers of two streams, each a process that may be killed at any moment, or kills itself at a named point."""
+"""The readers of streams, each a process that may be killed at any moment, or kills itself at a named point."""
 
 import os
 import signal
@@ -30,6 +30,12 @@ def read_topic(home: Path) -> None:
 def read_table(home: Path) -> None:
     """Read the table until killed."""
     _read(home, 1)
+
+
+def read_subscription(home: Path, server: str) -> None:
+    """Read the subscription until killed."""
+    os.environ["PUBSUB_EMULATOR_HOST"] = server
+    _read(home, 0)
 
 
 def _read(home: Path, which: int) -> None:

@@ -1,4 +1,4 @@
-"""Two sources that change at random: a Kafka topic and a PostgreSQL table, and what the catalog must hold in the end.
+"""Sources that change at random, a topic or a table, and what the catalog must hold in the end.
 
 Keys are drawn by Zipf's law, so that few documents change again and again. Every change has a text of its own, so each
 must be in the log exactly once.
@@ -51,8 +51,19 @@ class Truth:
         return "upsert", here, name, text
 
 
+def next_event(truth: Truth) -> tuple[str, bytes]:
+    """One more change as an event, and the key that all changes of its document share, later names included."""
+    what, (tenant, doc_id), name, text = truth.next()
+    event: dict[str, Any] = {"op": "upsert", "tenant": tenant, "doc_id": name, "text": text}
+    if what == "delete":
+        event = {"op": "delete", "tenant": tenant, "doc_id": doc_id}
+    elif what == "rename":
+        event["replaces"] = doc_id
+    return f"{tenant}/{doc_id.partition('-')[0]}", json.dumps(event).encode()
+
+
 class TopicSource:
-    """A producer of events. All changes of one document, its later names included, are in one partition."""
+    """A producer of events to Kafka."""
 
     def __init__(self, broker: str, topic: str, dice: Random) -> None:
         self._producer = Producer({"bootstrap.servers": broker, "enable.idempotence": True})
@@ -61,14 +72,8 @@ class TopicSource:
 
     def change(self) -> None:
         """Send one more event."""
-        what, (tenant, doc_id), name, text = self.truth.next()
-        event: dict[str, Any] = {"op": "upsert", "tenant": tenant, "doc_id": name, "text": text}
-        if what == "delete":
-            event = {"op": "delete", "tenant": tenant, "doc_id": doc_id}
-        elif what == "rename":
-            event["replaces"] = doc_id
-        family = f"{tenant}/{doc_id.partition('-')[0]}"
-        self._producer.produce(self._topic, key=family, value=json.dumps(event).encode())
+        key, value = next_event(self.truth)
+        self._producer.produce(self._topic, key=key, value=value)
         self._producer.poll(0)
 
     def flush(self) -> None:
