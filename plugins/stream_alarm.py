@@ -1,29 +1,22 @@
 """Wakes Dags when a topic has news. An alarm clock, not a delivery: it may ring in vain, late, or not at all."""
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAny, AssetOrTimeSchedule, AssetWatcher
 
-from include.quarry.errors import Misconfigured
 from include.quarry.feeds.alarm import Alarm, alarms
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
-logger = logging.getLogger(__name__)
 _REST_S = 60.0
 _rang_at: dict[str, float] = {}
 
 
 def or_on_news(timetable: Any, feeds: str) -> Any:
     """The timetable, and with a Kafka feed also whenever its topic has news."""
-    try:
-        assets = [_watched(alarm) for alarm in alarms(feeds)]
-    except Misconfigured as error:  # the schedule must not stop for it; the replicas say it too
-        logger.warning("no topic is listened to: %s", error)
-        assets = []
+    assets = [_watched(alarm) for alarm in alarms(feeds)]
     return AssetOrTimeSchedule(assets=AssetAny(*assets), timetable=timetable) if assets else timetable
 
 

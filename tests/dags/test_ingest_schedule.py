@@ -66,6 +66,7 @@ def test_what_airflow_stores_of_a_watcher_names_a_connection_and_no_secret(feeds
 def test_feeds_that_are_described_wrongly_do_not_stop_the_schedule(tmp_path: Path) -> None:
     (tmp_path / "feeds.yaml").write_text("feeds: [{kind: kafka}]")
     assert isinstance(or_on_news(at("0 * * * *"), str(tmp_path / "feeds.yaml")), CronTriggerTimetable)
+    assert connections(str(tmp_path / "feeds.yaml")) == {}
 
 
 def test_the_dag_still_parses_quickly_with_a_topic_and_imports_nothing_heavy(feeds: str) -> None:
