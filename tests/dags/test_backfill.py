@@ -26,9 +26,9 @@ def command(*arguments: str) -> None:
     options.func(options)
 
 
-def create_backfill(*more: str) -> None:
+def create_backfill(*more: str, dag_id: str = "backfill_embeddings") -> None:
     days = ("--from-date", "2025-10-01", "--to-date", "2025-10-03")
-    command("backfill", "create", "--dag-id", "backfill_embeddings", *days, *more)
+    command("backfill", "create", "--dag-id", dag_id, *days, *more)
 
 
 def finish_all() -> None:
@@ -43,12 +43,12 @@ def finish_all() -> None:
         session.execute(sa.update(Backfill).values(completed_at=datetime.now(UTC)))
 
 
-def runs() -> list:
+def runs(dag_id: str = "backfill_embeddings") -> list:
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        found = session.scalars(sa.select(DagRun).where(DagRun.dag_id == "backfill_embeddings"))
+        found = session.scalars(sa.select(DagRun).where(DagRun.dag_id == dag_id))
         return sorted(found, key=lambda run: run.logical_date)
 
 
@@ -87,6 +87,22 @@ def test_each_day_is_a_run_over_that_day_and_a_second_backfill_doubles_nothing(b
     again = runs()
     assert [run.run_id for run in again] == [run.run_id for run in first]
     assert {run.state for run in again} == {"queued"}
+    finish_all()
+
+
+def test_runs_of_the_maintenance_that_meet_remember_each_for_itself(backfill_dag, dag_bag) -> None:
+    """A backfill may run beside the schedule: what one holds fast, the other must not take for its own."""
+    create_backfill(dag_id="maintain_catalog")
+    found = runs("maintain_catalog")
+    assert {run.run_type for run in found} == {"backfill"}
+    dag = dag_bag.dags["maintain_catalog"]
+    names = [
+        tuple(task.render_template(task.op_args, {"run_id": run.run_id}, dag.get_template_env()))
+        for run in found
+        for task in (dag.get_task("remember_searches"), dag.get_task("compare_searches"))
+    ]
+    assert names[0::2] == names[1::2]
+    assert len(set(names)) == len(found) > 1
     finish_all()
 
 

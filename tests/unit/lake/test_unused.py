@@ -2,12 +2,14 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import vectors
+from include.quarry.lake import unused
 from include.quarry.lake.compaction import compact_lake
 from include.quarry.lake.unused import Sweep, remove_unused
 from include.quarry.routing.building import build_version
@@ -48,6 +50,23 @@ def test_a_text_that_comes_back_keeps_its_vector_and_begins_anew(corpus: Corpus)
     assert remove_unused(corpus.database, corpus.lake, 0.0) == Sweep(noted=0, used_again=1, removed=0)
     corpus.delete("d0", tenant="other")
     assert remove_unused(corpus.database, corpus.lake, LONG_S) == Sweep(1, 0, 0)
+
+
+def test_a_text_that_comes_back_in_the_last_moment_keeps_its_vector(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.delete("d0")
+    remove_unused(corpus.database, corpus.lake, LONG_S)
+    change, steps = unused._change, list[object]()
+
+    def change_after_it_came_back(database: Database, which: Any, what: Any) -> Any:
+        steps.append(what)
+        if len(steps) == 3:
+            corpus.put("d0", "Stone number 0 is hard.", tenant="other")
+        return change(database, which, what)
+
+    monkeypatch.setattr(unused, "_change", change_after_it_came_back)
+    assert remove_unused(corpus.database, corpus.lake, 0.0).removed == 0
 
 
 def test_a_text_of_another_document_keeps_its_vector(corpus: Corpus) -> None:
