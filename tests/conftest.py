@@ -68,27 +68,29 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_url: str) -> str:
     """Name of an empty, migrated catalog to copy, on the server of `postgres_url`."""
-    _create_database(postgres_url, "template", "template1")
+    _tell(postgres_url, "CREATE DATABASE template")
     migrate(_beside(postgres_url, "template"))
     return "template"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL of an empty, migrated catalog on each database."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "catalog.db")
-        return f"sqlite:///{tmp_path / 'catalog.db'}"
+        yield f"sqlite:///{tmp_path / 'catalog.db'}"
+        return
     server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_template")
     name = f"c{abs(hash(str(tmp_path)))}"
-    _create_database(server, name, template)
-    return _beside(server, name)
+    _tell(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _beside(server, name)
+    _tell(server, f"DROP DATABASE {name} WITH (FORCE)")  # hundreds of them would fill gibibytes
 
 
-def _create_database(server: str, name: str, template: str) -> None:
+def _tell(server: str, statement: str) -> None:
     engine = sa.create_engine(server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        connection.exec_driver_sql(statement)
     engine.dispose()
 
 
