@@ -23,7 +23,7 @@ _UNIT_SIZE = 8
 _PATIENCE_S = 240.0
 """Ray takes 20 s to give up a node that hangs, and a busy machine much longer to start a worker elsewhere."""
 _CALL_S = 0.7
-_KILLS = ("worker", "node", "notice", "worker", "node")
+_KILLS = ("worker", "node", "notice")
 _PRICES = {"QUARRY_NODE_PRICE_PER_HOUR": '{"spot": 3600, "on-demand": 7200}'}  # a node-second is a unit of cost
 
 
