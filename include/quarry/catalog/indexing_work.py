@@ -10,8 +10,6 @@ from include.quarry.catalog.versions import list_versions
 from include.quarry.records import Passage, hash_text
 
 _HASHES_PER_QUERY = 800
-Spaces = frozenset[tuple[str, str]]
-"""Fingerprints of the chunkers and the vector spaces of a corpus's versions, as they belong together."""
 
 
 def add_work(connection: sa.Connection, corpus: str, counts: Mapping[str, int]) -> None:
@@ -29,20 +27,23 @@ def read_work(connection: sa.Connection, corpus: str) -> dict[str, int]:
     return dict.fromkeys(("embedded", "reused", "skipped"), 0) if row is None else dict(row._mapping)
 
 
-def spaces_of(connection: sa.Connection, corpus: str) -> Spaces:
-    """The spaces in which the corpus's passages need vectors."""
+def embedded_already(
+    connection: sa.Connection, corpus: str, documents: Sequence[Mapping[str, Sequence[Passage]]]
+) -> list[int]:
+    """How many passages (by chunker) of each document have their vectors, counted in each space of the corpus."""
     versions = [version for version in list_versions(connection, corpus) if version.in_use]
-    return frozenset((version.spec.chunker.fingerprint, version.spec.embedding.fingerprint) for version in versions)
-
-
-def embedded_already(connection: sa.Connection, spaces: Spaces, passages: Mapping[str, Sequence[Passage]]) -> int:
-    """How many of the passages (by chunker) have their vectors, counted in each space."""
-    found = 0
-    for chunker, space in spaces:
-        hashes = [hash_text(passage.embedding_text) for passage in passages.get(chunker, ())]
-        for start in range(0, len(hashes), _HASHES_PER_QUERY):
-            v, some = vectors.c, hashes[start : start + _HASHES_PER_QUERY]
-            there = sa.select(v.text_hash).where(v.fingerprint == space, v.text_hash.in_(some))
-            present = set(connection.scalars(there))
-            found += sum(text_hash in present for text_hash in some)
+    found = [0] * len(documents)
+    for chunker, space in {(each.spec.chunker.fingerprint, each.spec.embedding.fingerprint) for each in versions}:
+        hashes = [[hash_text(passage.embedding_text) for passage in cut.get(chunker, ())] for cut in documents]
+        present = _present(connection, space, sorted({text_hash for each in hashes for text_hash in each}))
+        for place, each in enumerate(hashes):
+            found[place] += sum(text_hash in present for text_hash in each)
     return found
+
+
+def _present(connection: sa.Connection, space: str, hashes: Sequence[str]) -> set[str]:
+    v, present = vectors.c, set[str]()
+    for start in range(0, len(hashes), _HASHES_PER_QUERY):
+        some = hashes[start : start + _HASHES_PER_QUERY]
+        present |= set(connection.scalars(sa.select(v.text_hash).where(v.fingerprint == space, v.text_hash.in_(some))))
+    return present

@@ -1,7 +1,7 @@
 """The way in: a raw document is parsed, cut, and accepted into the log together with its feed's offset."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,7 +9,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.indexing_work import embedded_already, spaces_of
+from include.quarry.catalog.indexing_work import embedded_already
 from include.quarry.catalog.log import Accepted, PreparedDocument, accept_delete, accept_upsert
 from include.quarry.catalog.offsets import store_offset
 from include.quarry.catalog.quarantine import Original, Quarantined, set_aside
@@ -153,14 +153,16 @@ class Ingestor:
         if self._work is None:
             return []
         documents = [change.document if isinstance(change, Cut) else change for change in taken]
-        corpora = {document.raw.key.corpus for document in documents if isinstance(document, PreparedDocument)}
-        spaces = {corpus: spaces_of(connection, corpus) for corpus in corpora}
-        return [
-            (document.raw.key.corpus, embedded_already(connection, spaces[document.raw.key.corpus], document.passages))
-            if isinstance(document, PreparedDocument)
-            else None
-            for document in documents
-        ]
+        places: defaultdict[str, list[tuple[int, PreparedDocument]]] = defaultdict(list)
+        for place, document in enumerate(documents):
+            if isinstance(document, PreparedDocument):
+                places[document.raw.key.corpus].append((place, document))
+        spared: list[_Spared] = [None] * len(documents)
+        for corpus, own in places.items():
+            counts = embedded_already(connection, corpus, [document.passages for _, document in own])
+            for (place, _), count in zip(own, counts, strict=True):
+                spared[place] = corpus, count
+        return spared
 
     def _count(self, spared: Sequence[_Spared], outcomes: Sequence[str]) -> None:
         """Once all is accepted: passages of what has changed were reused, what has not was skipped."""
