@@ -116,7 +116,7 @@ def vector_of(text: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return (row / np.linalg.norm(row)).astype(np.float32)
 
 
-def wait_until(true: Callable[[], bool], what: str, timeout_s: float = 90.0) -> None:
+def wait_until(true: Callable[[], bool], what: str, timeout_s: float = 240.0) -> None:
     """Poll a condition; fails with what was awaited."""
     ends_at = time.monotonic() + timeout_s
     while not true():
