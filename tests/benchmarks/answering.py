@@ -40,7 +40,8 @@ _NAMES = (
 
 @dataclass
 class Told:
-    """What a caller saw: seconds from the request to each sentence and to the end, and who answered."""
+    """What a caller saw: seconds from the request to each sentence and to the end, who answered, and the product's own
+    times in milliseconds."""
 
     tenant: str
     status: int = 0
@@ -48,6 +49,7 @@ class Told:
     reason: str = ""
     sentences_s: list[float] = field(default_factory=list)
     total_s: float = 0.0
+    timings_ms: dict[str, float] = field(default_factory=dict)
 
     @property
     def first_s(self) -> float:
@@ -134,5 +136,6 @@ class Callers:
                 elif line.startswith("data: ") and event == "answer":
                     answered = json.loads(line.removeprefix("data: "))
                     told.tier, told.reason = answered["tier"], answered["tier_reason"]
+                    told.timings_ms = answered["timings_ms"]
         told.total_s = time.perf_counter() - started
         return told
