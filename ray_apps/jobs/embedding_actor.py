@@ -16,6 +16,7 @@ from include.quarry.embedding.protocol import Embedder
 from include.quarry.lake.backfill import Unit, embed_unit
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.settings import Settings
+from ray_apps.jobs.background import give_way
 from ray_apps.jobs.departure import Departure
 from ray_apps.jobs.node_watch import CLASS_LABEL
 from ray_apps.jobs.worker_journal import WorkerJournal
@@ -30,6 +31,7 @@ class EmbedUnits:
     """
 
     def __init__(self, settings: Settings, make_embedder: Callable[[], Embedder], plan: str, attempt: Path) -> None:
+        give_way()
         context, worker = ray.get_runtime_context(), uuid4().hex[:12]
         self._node = context.get_node_id()
         self._owner = f"{plan}/{attempt.name}/{worker}"

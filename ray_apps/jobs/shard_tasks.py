@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 from include.quarry.errors import Unavailable
 from include.quarry.routing.building import BuildOne
 from include.quarry.routing.sharding import BuiltShard
+from ray_apps.jobs.background import give_way
 
 _MORE_LIVES = 5
 _REPORT_EVERY_S = 5.0
@@ -101,4 +102,5 @@ def _read(tally: Path) -> int:
     num_cpus=1, max_retries=_MORE_LIVES, retry_exceptions=[Unavailable]
 )
 def _build(build_one: BuildOne, number: int, tally: Path) -> BuiltShard:
+    give_way()
     return build_one(number, applied=_Tally(tally).applied)
