@@ -27,6 +27,7 @@ from ray_apps.indexing.streams import StreamReader
 from ray_apps.indexing.work_metrics import WorkMetrics
 
 _EMBED_EVERY_S = 0.1
+_AT_ONCE = 2  # the engine works for one while the other asks the catalog
 
 
 @serve.deployment(name="Indexing")
@@ -42,17 +43,22 @@ class IndexingDeployment:
         lake = VectorLake(database, settings.lake_uri)
         embedder_of = embedders(settings)
         self._live = LiveEmbedding(database, embedder_of)
-        fresh = FreshTail(database, lake, embedder_of, owner, bulk_grace_s=settings.bulk_grace_s, work=work)
-        self._fresh = threading.Thread(target=fresh.run, args=(_EMBED_EVERY_S,), name="fresh-tail", daemon=True)
-        self._fresh.start()
+        self._fresh = []
+        for number in range(_AT_ONCE):
+            tail = FreshTail(
+                database, lake, embedder_of, f"{owner}:{number}", bulk_grace_s=settings.bulk_grace_s, work=work
+            )
+            thread = threading.Thread(target=tail.run, args=(_EMBED_EVERY_S,), name=f"fresh-tail-{number}", daemon=True)
+            thread.start()
+            self._fresh.append(thread)
         self._work = WorkMetrics(database, work)
         specs = load_feed_specs(Path(settings.feeds)) if settings.feeds else ()
         self._streams = [StreamReader(spec, ingestor, database) for spec in specs]
 
     async def check_health(self) -> None:
         """Asked by Serve; a replica that no longer embeds is replaced."""
-        if not self._fresh.is_alive():
-            raise RuntimeError("the fresh tail's thread has ended")
+        if not all(thread.is_alive() for thread in self._fresh):
+            raise RuntimeError("a thread of the fresh tail has ended")
         if not self._work.is_alive():
             raise RuntimeError("the thread that tells what was indexed has ended")
         if not all(stream.is_alive() for stream in self._streams):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cache as once
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 from include.quarry.embedding.protocol import Embedder
@@ -32,13 +33,18 @@ def load_embedder(spec: EmbeddingSpec, *, engine: Engine, threads: int, cache: P
 
 
 def embedders(settings: Settings) -> LoadEmbedder:
-    """Loads each embedding spec once a process, by the engine that the settings name."""
-    models = settings.models
-    return once(
-        lambda spec: load_embedder(
-            spec, engine=settings.embedding_engine, threads=settings.embedding_threads, cache=models
-        )
-    )
+    """Loads each embedding spec once a process, by the engine that the settings name. Safe to share between threads."""
+    turn, models = Lock(), settings.models
+
+    @once
+    def load(spec: EmbeddingSpec) -> Embedder:
+        return load_embedder(spec, engine=settings.embedding_engine, threads=settings.embedding_threads, cache=models)
+
+    def embedder_of(spec: EmbeddingSpec) -> Embedder:
+        with turn:  # who asks meanwhile waits for the one that is being loaded
+            return load(spec)
+
+    return embedder_of
 
 
 def _has_cuda() -> bool:
