@@ -70,7 +70,9 @@ class Side:
         """Documents found for the first queries."""
         with httpx.Client(trust_env=False, timeout=_PATIENCE_S) as client:
             answers = [
-                client.post(self.url, content=body, headers=_JSON | bearer(self.token)).raise_for_status()
+                client.post(
+                    self.url, content=body, headers=_JSON | (bearer(self.token) if self.token else {})
+                ).raise_for_status()
                 for body in self.bodies[:_COMPARED]
             ]
         return [{hit["doc_id"] for hit in answer.json()["hits"]} for answer in answers]
