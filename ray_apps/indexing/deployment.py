@@ -25,6 +25,7 @@ from include.quarry.routing.live_embedding import Embedded, LiveEmbedding
 from include.quarry.settings import Settings
 from ray_apps.indexing.streams import StreamReader
 from ray_apps.indexing.work_metrics import WorkMetrics
+from ray_apps.jobs.background import give_way
 
 _EMBED_EVERY_S = 0.1
 _AT_ONCE = 2  # the engine works for one while the other asks the catalog
@@ -48,7 +49,7 @@ class IndexingDeployment:
             tail = FreshTail(
                 database, lake, embedder_of, f"{owner}:{number}", bulk_grace_s=settings.bulk_grace_s, work=work
             )
-            thread = threading.Thread(target=tail.run, args=(_EMBED_EVERY_S,), name=f"fresh-tail-{number}", daemon=True)
+            thread = threading.Thread(target=_keep_embedding, args=(tail,), name=f"fresh-tail-{number}", daemon=True)
             thread.start()
             self._fresh.append(thread)
         self._work = WorkMetrics(database, work)
@@ -80,3 +81,8 @@ class IndexingDeployment:
         """Vectors as the live version of the corpus has them; raises `NotFound` and `InvalidInput`."""
         async with visit.deadline.holds():
             return await asyncio.to_thread(self._live.embed, corpus, model, texts)
+
+
+def _keep_embedding(tail: FreshTail) -> None:
+    give_way()
+    tail.run(_EMBED_EVERY_S)

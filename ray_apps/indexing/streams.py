@@ -14,6 +14,7 @@ from include.quarry.feeds.feed_specs import FeedSpec
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.opening import open_change_feed
 from include.quarry.feeds.stream import Stream
+from ray_apps.jobs.background import give_way
 
 logger = logging.getLogger(__name__)
 _OPEN_AGAIN_S = 30.0
@@ -43,6 +44,7 @@ class StreamReader:
         return self._thread.is_alive()
 
     def _read(self) -> None:
+        give_way()
         pause = threading.Event()
         while True:
             try:

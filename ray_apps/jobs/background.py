@@ -1,4 +1,4 @@
-"""Batch work takes what the requests leave of the processor."""
+"""What nobody waits for takes what the requests leave of the processor: batch jobs, and the indexing of changes."""
 
 import os
 
