@@ -68,7 +68,7 @@ ifneq ($(TESTS),)
 	$(BIN)/pytest $(TESTS)
 else
 	@status=0; \
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(TOGETHER) || status=1; \
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TOGETHER) || status=1; \
 	for part in $(ONE_BY_ONE); do $(BIN)/pytest $$part || status=1; done; \
 	exit $$status
 endif
