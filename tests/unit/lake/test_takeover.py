@@ -90,7 +90,7 @@ def test_a_worker_taken_for_dead_while_it_embeds_keeps_nothing(database: Databas
     )
     assert successor.calls == 1
     assert (first.embedded, first.discarded) == (0, 2)
-    assert len(list((lake_folder(lake)).glob("*.parquet"))) == 1
+    assert len(lake.parts.names(SPEC.fingerprint)) == 1
 
 
 def test_a_worker_taken_for_dead_leaves_the_unit_to_one_that_is_not_done_yet(
@@ -121,7 +121,3 @@ def test_a_worker_says_what_it_found_done_and_not_what_another_plan_still_holds(
     claim(database, SPEC.fingerprint, ["c"], "other", 600)
     receipt = embed_unit(unit, database, lake, Engine(), "plan/0001/next")
     assert (receipt.kept, set(receipt.found)) == (("d",), {"a", "b"})
-
-
-def lake_folder(lake: VectorLake) -> Path:
-    return Path(lake._root) / SPEC.fingerprint

@@ -35,8 +35,8 @@ def put(database: Database, doc_id: str, tenant: str = "acme", *, deleted: bool 
     texts = dict.fromkeys(("feed", "uri", "title", "content_type", "content_hash", "text"), "")
     row = texts | {"corpus": "main", "tenant": tenant, "doc_id": doc_id, "deleted": deleted}
     with database.write() as connection:
-        values = row | {"seq": 1, "version": 1, "metadata": {}, "outline": [], "accepted_at": NOON}
-        connection.execute(documents.insert().values(**values))
+        values = row | {"seq": 1, "version": 1, "metadata": {}, "outline": []}
+        connection.execute(documents.insert().values(**values, accepted_at=NOON, first_accepted_at=NOON))
 
 
 def key(doc_id: str, tenant: str = "acme") -> DocumentKey:
