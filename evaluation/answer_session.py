@@ -15,7 +15,7 @@ from include.quarry.gateway.deadline import Deadline
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answering import Answerer, AnswerTier
 from include.quarry.generation.answers import Answer, VerifiedSentence
-from include.quarry.generation.composition import absence_of, open_tier
+from include.quarry.generation.composition import absence_of, default_release, open_release, open_tier
 from include.quarry.generation.prices import read_prices
 from include.quarry.generation.protocol import Tier, Wanted, Wish
 from include.quarry.generation.sentences import flatten
@@ -23,6 +23,8 @@ from include.quarry.operations.installation import REPOSITORY
 from include.quarry.settings import Settings
 
 _TIERS: tuple[Tier, ...] = ("fast", "deep")
+ENGINE_SILENCE_S = 60.0
+"""A slow machine is no fault of a model's: unlike in a tier, nobody waits here."""
 
 
 async def compare_tiers(
@@ -34,7 +36,8 @@ async def compare_tiers(
     for tier in _TIERS:
         if absence := absence_of(tier, settings):
             raise Unavailable(f"{tier} {absence}")
-        tiers[tier] = open_tier(tier, settings)
+        writer = open_release(default_release(tier, settings), settings, silence_s=ENGINE_SILENCE_S)
+        tiers[tier] = open_tier(tier, settings, writer)
     answerer = Answerer(tiers, prices=read_prices(REPOSITORY / settings.prices))
     started_at, runs = datetime.now(UTC), []
     with progress_bar() as progress:

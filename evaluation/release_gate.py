@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from evaluation.answer_record import AnswerRecord, TierRun
-from evaluation.answer_session import ask
+from evaluation.answer_session import ENGINE_SILENCE_S, ask
 from evaluation.answer_suite import Case, load_cases
 from evaluation.gate import Check, Verdict, decide
 from evaluation.gate_record import checks_of, reasons_of
@@ -34,8 +34,6 @@ from include.quarry.operations.installation import REPOSITORY
 from include.quarry.settings import Settings
 
 OpenRelease = Callable[[Release, Settings, LanguageModel | None], Writer]
-_SILENCE_S = 60.0
-"""A slow machine is no fault of a release's: unlike in a tier, nobody waits here."""
 _BROKEN = ("failed", "had no time left", "has no place left in its queue")
 _MOST_BROKEN = 0.05
 
@@ -57,7 +55,7 @@ async def gate_release(
     """
     live, candidate = _find(release_id, settings)
     cases = load_cases(suite.folder, answerable=asked.answerable, unanswerable=asked.unanswerable)
-    started_at, open_model = datetime.now(UTC), open_model or partial(open_release, silence_s=_SILENCE_S)
+    started_at, open_model = datetime.now(UTC), open_model or partial(open_release, silence_s=ENGINE_SILENCE_S)
     before = open_model(live, settings, None)
     after = open_model(candidate, settings, before.model if live.model == candidate.model else None)
     runs = await _ask_both(cases, candidate, (before, after), settings)
