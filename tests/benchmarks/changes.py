@@ -11,28 +11,23 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from shutil import rmtree
 
 import httpx
 import numpy as np
 from confluent_kafka import Producer
 
-from include.quarry.catalog.database import migrate
 from include.quarry.embedding.engine import embedders
 from include.quarry.gateway.composition import bearer, make_token
 from include.quarry.operations.health import wait_until
-from include.quarry.routing.building import build_version
-from include.quarry.routing.promotion import promote
 from include.quarry.settings import Settings
-from tests.benchmarks.cluster import bench_settings, serving
+from tests.benchmarks.cluster import serving
 from tests.benchmarks.report import Report, Row
-from tests.servers.kafka import kafka, make_topic
+from tests.benchmarks.streamed import TOPIC, streamed
 
 NAME = "changes"
 CHANGES_PER_S, LOOKED_FOR_EVERY, SEARCHES_PER_S = 20, 10, 5
 MAX_P50_S, MAX_P95_S, MAX_GONE_S = 1.0, 2.0, 2.0
 MIN_RATE, MAX_SEARCH_P95 = 0.9, 2.0
-_TOPIC = "notes"
 _TRICKLE_S = 30.0
 _IDLE_S = 15.0
 _BATCH = 64
@@ -58,7 +53,7 @@ class Topic:
         event = {"op": "delete" if deleted else "upsert", "tenant": "default", "doc_id": f"note-{number}"}
         if not deleted:
             event["text"] = text_of(number)
-        self._producer.produce(_TOPIC, json.dumps(event).encode(), str(number))
+        self._producer.produce(TOPIC, json.dumps(event).encode(), str(number))
         self._producer.poll(0)
 
     def flush(self) -> None:
@@ -86,19 +81,7 @@ class Topic:
 
 def run(folder: Path, documents: int) -> Report:
     """`documents` come at once after the trickle."""
-    home = folder / NAME
-    rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    (folder / "home" / "models").mkdir(parents=True, exist_ok=True)
-    (home / "models").symlink_to(folder / "home" / "models")
-    with kafka() as broker:
-        make_topic(broker, _TOPIC, 1)
-        feeds = home / "feeds.yaml"
-        feeds.write_text(json.dumps({"feeds": [{"kind": "kafka", "servers": broker, "topic": _TOPIC}]}))
-        settings = bench_settings(home).model_copy(update={"feeds": str(feeds)})
-        migrate(settings.catalog_url)
-        build_version("live", "main", settings.index_spec(), settings)
-        promote("live", settings)
+    with streamed(folder, NAME, partitions=1) as (broker, settings):
         engine = [_engine_rate(settings)]
         with serving(settings, "retrieval", "gateway"):
             topic = Topic(broker, settings)
@@ -106,7 +89,6 @@ def run(folder: Path, documents: int) -> Report:
             found_s, gone_s = asyncio.run(_trickle(topic))
             idle_ms, busy_ms, rate = asyncio.run(_flood(topic, documents))
         engine.append(_engine_rate(settings))
-    rmtree(home)
     return _report(found_s, gone_s, (idle_ms, busy_ms), rate, engine)
 
 

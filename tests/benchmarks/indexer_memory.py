@@ -11,24 +11,20 @@ import sys
 import threading
 import time
 from pathlib import Path
-from shutil import rmtree
 
 import psutil
 from confluent_kafka import Producer
 
-from include.quarry.catalog.database import Database, migrate
+from include.quarry.catalog.database import Database
 from include.quarry.catalog.offsets import load_offsets
 from include.quarry.operations.installation import REPOSITORY
-from include.quarry.routing.building import build_version
 from include.quarry.settings import Settings
-from tests.benchmarks.cluster import bench_settings
 from tests.benchmarks.report import Report, Row
-from tests.servers.kafka import kafka, make_topic
+from tests.benchmarks.streamed import TOPIC, streamed
 
 NAME = "indexer_memory"
 MAX_GROWTH = 1.05
-_TOPIC = "notes"
-_FEED = f"stream:kafka:quarry:{_TOPIC}"
+_FEED = f"stream:kafka:quarry:{TOPIC}"
 _DOCUMENTS, _TEXTS, _DELETED = 5_000, 200, 0.1
 _AHEAD = 5_000
 _SAMPLE_S = 0.5
@@ -37,18 +33,9 @@ _PATIENCE_S = 120.0
 
 def run(folder: Path, changes: int) -> Report:
     """Send `changes` changes and watch the process that takes them in."""
-    home = folder / NAME
-    rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    (folder / "home" / "models").mkdir(parents=True, exist_ok=True)
-    (home / "models").symlink_to(folder / "home" / "models")
-    with kafka() as broker:
-        make_topic(broker, _TOPIC, 3)
-        (home / "feeds.yaml").write_text(json.dumps({"feeds": [{"kind": "kafka", "servers": broker, "topic": _TOPIC}]}))
-        settings = bench_settings(home).model_copy(update={"feeds": str(home / "feeds.yaml")})
-        migrate(settings.catalog_url)
-        build_version("live", "main", settings.index_spec(), settings)
-        replica = subprocess.Popen([sys.executable, "-m", f"tests.benchmarks.{NAME}", str(home)], cwd=REPOSITORY)
+    with streamed(folder, NAME, partitions=3) as (broker, settings):
+        command = [sys.executable, "-m", f"tests.benchmarks.{NAME}", str(settings.home)]
+        replica = subprocess.Popen(command, cwd=REPOSITORY)
         try:
             began = time.monotonic()
             samples = _feed(broker, settings, psutil.Process(replica.pid), changes)
@@ -56,7 +43,6 @@ def run(folder: Path, changes: int) -> Report:
         finally:
             replica.kill()
             replica.wait()
-    rmtree(home)
     quarters = [
         [size for done, size in samples if changes * part / 4 <= done < changes * (part + 1) / 4] for part in range(4)
     ]
@@ -78,7 +64,7 @@ def _feed(broker: str, settings: Settings, replica: psutil.Process, changes: int
             event = {"op": "delete", "tenant": "default", "doc_id": doc_id}
             if dice.random() > _DELETED:
                 event |= {"op": "upsert", "text": f"Delivery of kind {dice.randrange(_TEXTS)}.", "title": "Deliveries"}
-            producer.produce(_TOPIC, json.dumps(event).encode(), doc_id)
+            producer.produce(TOPIC, json.dumps(event).encode(), doc_id)
             sent += 1
         assert producer.flush(60) == 0
         time.sleep(_SAMPLE_S)
