@@ -1,15 +1,11 @@
-"""The loop, by Dags alone: documents shift, drift is found, a new version is built, tried and let in; or taken off.
-
-Only files are written and the clock's work is done by hand (an ingestion, a look for drift). Everything else follows
-from assets and tasks, as it does at night.
-"""
+"""People who write documents and ask, and the bad turns that an index version can take, around a running platform."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -17,7 +13,6 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 import httpx
-import pytest
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.routes import Route, find_route
@@ -33,7 +28,6 @@ from include.quarry.settings import Settings
 from include.quarry.specs import IndexSpec
 from tests.integration.conftest import Platform
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 _RUN_S = 600.0
 _POLL_S = 0.5
 _STONES = ["granite", "basalt", "slate", "marble", "chalk", "sandstone", "gneiss", "quartzite"]
@@ -87,76 +81,8 @@ class Loop:
             return {version.version_id: version for version in list_versions(connection, "main")}
 
 
-@pytest.fixture(scope="module")
-def loop(platform: Platform) -> Iterator[Loop]:
-    """A corpus of 240 passages about Python, ingested and live."""
-    started = platform.command("up")
-    assert started.returncode == 0, started.stdout + started.stderr
-    with TemporaryDirectory() as folder:
-        loop = Loop(platform, Path(folder))
-        loop.write("python", _python(240))
-        began = datetime.now(UTC)
-        assert loop.run("ingest_documents", folder=folder).state == "success"
-        assert loop.follows("reindex_corpus", began).state == "success"
-        with closing(loop.database):
-            yield loop
-
-
-def test_documents_of_another_kind_bring_a_new_version_without_anyone_asking(loop: Loop) -> None:
-    before = loop.route()
-    assert before is not None
-    loop.write("stone", _stones(120))
-    began = datetime.now(UTC)
-    assert loop.run("ingest_documents", folder=str(loop.folder)).state == "success"
-    assert loop.follows("backfill_embeddings", began).state == "success"
-    began = datetime.now(UTC)
-    assert loop.run("detect_drift").state == "success"
-    reindex = loop.follows("reindex_corpus", began)
-    assert (reindex.state, loop.airflow.failed_tasks(reindex)) == ("success", [])
-    after = loop.route()
-    assert after is not None
-    assert after.live_version != before.live_version
-    assert after.previous_version == before.live_version
-    assert after.candidate is None
-
-
-def test_a_poisoned_candidate_ends_in_a_rollback_and_the_live_version_answers_on(loop: Loop) -> None:
-    before = loop.route()
-    assert before is not None
-    run = loop.airflow.trigger("reindex_corpus", {"suite": ""})
-    poisoned = _poison(loop, run, loop.versions()[before.live_version].spec)
-    assert loop.ended(run).state == "failed"
-    assert loop.airflow.failed_tasks(run)[0][0] in ("shadow", "canary_5")
-    after, version = loop.route(), loop.versions()[poisoned]
-    assert after is not None
-    assert (after.live_version, after.candidate) == (before.live_version, None)
-    assert version.state == "failed"
-    assert "overlap@10" in version.reason
-
-
-def test_a_candidate_that_turns_bad_as_canary_is_taken_off_by_the_run_itself_and_no_request_fails(loop: Loop) -> None:
-    before = loop.route()
-    assert before is not None
-    run = loop.airflow.trigger("reindex_corpus", {"suite": ""})
-    with _asked_by_people(loop) as answers:
-        candidate = _canary(loop)
-        _damage(Path(loop.versions()[candidate].snapshot))
-        assert loop.ended(run).state == "failed"
-        asked = len(answers)
-        loop.until(lambda: len(answers) >= asked + 20, "people to be answered on")
-    assert [status for status, _ in answers if status != httpx.codes.OK] == []
-    assert {version for _, version in answers[asked + 5 :]} == {before.live_version}
-    assert loop.airflow.failed_tasks(run)[0][0].startswith("canary_")
-    after, version = loop.route(), loop.versions()[candidate]
-    assert after is not None
-    assert (after.live_version, after.candidate) == (before.live_version, None)
-    assert version.state == "failed"
-    assert version.reason.startswith("as canary")
-    assert "failed on" in version.reason
-
-
 @contextmanager
-def _asked_by_people(loop: Loop) -> Iterator[list[tuple[int, str]]]:
+def asked_by_people(loop: Loop) -> Iterator[list[tuple[int, str]]]:
     """Somebody asks the front door one thing after the other; gives status and version of each answer."""
     answers: list[tuple[int, str]] = []
     ended = threading.Event()
@@ -180,7 +106,7 @@ def _asked_by_people(loop: Loop) -> Iterator[list[tuple[int, str]]]:
         person.join()
 
 
-def _canary(loop: Loop) -> str:
+def canary_of(loop: Loop) -> str:
     """Wait until a candidate has passed the shadow and answers people."""
 
     def answering() -> bool:
@@ -194,14 +120,14 @@ def _canary(loop: Loop) -> str:
     return route.canary_version
 
 
-def _damage(snapshot: Path) -> None:
+def damage(snapshot: Path) -> None:
     """Overwrite the passages, which replicas have mapped, where they lie: the version was whole when it was loaded."""
     passages = snapshot / "passages" / "passages.jsonl"
     with passages.open("r+b") as file:
         file.write(b"#" * passages.stat().st_size)
 
 
-def _poison(loop: Loop, run: DagRun, spec: IndexSpec) -> str:
+def poison(loop: Loop, run: DagRun, spec: IndexSpec) -> str:
     """Put garbage in the place of the version that the run builds: all chunks are there, under wrong names.
 
     The version is not built before the garbage is ready, so that it takes its place before anybody has loaded it.
@@ -244,13 +170,13 @@ def _exchanged(updates: list[DocumentUpdate], vectors: Float32, fingerprint: str
     return exchanged
 
 
-def _python(count: int) -> list[str]:
+def python_passages(count: int) -> list[str]:
     """Passages of Python's language reference."""
     paragraphs = [part for name in sorted(topics) for part in topics[name].split("\n\n") if len(part) > 200]
     return Random(0).sample(paragraphs, count)
 
 
-def _stones(count: int) -> list[str]:
+def stone_passages(count: int) -> list[str]:
     """Passages about stones, no two alike."""
     draw = Random(1)
     return [
