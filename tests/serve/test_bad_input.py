@@ -44,6 +44,15 @@ _DOCUMENTS: dict[str, dict[str, object]] = {
     "unknown content type": {"content": "YQ==", "content_type": "application/x-nothing"},
     "metadata that is no object": {"text": "a", "metadata": "red"},
 }
+_TOKENS = {
+    "nothing": "",
+    "no token": "Bearer",
+    "no JSON Web Token": "Bearer a.b.c",
+    "another scheme": "Basic YTpi",
+    "9 kB": "Bearer " + "x" * 9000,
+    "100 kB": "Bearer " + "x" * 100_000,
+    "100 KiB in three parts": "Bearer " + ".".join(["eyJhbGciOiJIUzI1NiJ9", "x" * 102_400, "y"]),
+}
 
 
 @pytest.mark.parametrize("path", ["/v1/retrieve", "/v1/answer"])
@@ -64,11 +73,15 @@ def test_a_doc_id_that_is_a_path_or_no_name_is_refused(api: Api, doc_id: str) ->
     _is_refused(api, api.http.put(f"/v1/documents/{doc_id}", json={"text": "a"}))
 
 
-@pytest.mark.parametrize("shown", ["", "Bearer", "Bearer a.b.c", "Basic YTpi", "Bearer " + "x" * 9000])
-def test_who_shows_no_token_of_ours_is_sent_away(api: Api, shown: str) -> None:
-    response = api.http.post("/v1/retrieve", json={"query": "anything"}, headers={"Authorization": shown})
+@pytest.mark.parametrize("path", ["/v1/retrieve", "/v1/answer"])
+@pytest.mark.parametrize("what", _TOKENS)
+def test_who_shows_no_token_of_ours_is_sent_away(api: Api, path: str, what: str) -> None:
+    """/v1/retrieve has a door of its own."""
+    response = api.http.post(path, json={"query": "anything"}, headers={"Authorization": _TOKENS[what]})
     _is_refused(api, response)
     assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert len(response.text) < 1000
 
 
 @pytest.mark.parametrize("path", ["/v1/documents/big", "/v1/retrieve"])

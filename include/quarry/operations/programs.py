@@ -109,6 +109,9 @@ def ray(installation: Installation) -> Program:
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
         "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+        # A buffer holds a request's headers, or haproxy answers 400 itself: so the door can refuse a token of 100 kB.
+        # Of a buffer only what was written takes memory; an idle connection has none.
+        "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": str(128 * 1024),
         # Serve's controller looks ten times a second and its ingress manager reads a log line for every request: of
         # each request's processor time .4 and .3 ms at 100 requests/s. haproxy's own metrics stay at its metrics port.
         "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
