@@ -45,10 +45,12 @@ class Step:
 
 
 def stream(random: Random, length: int, documents: int) -> Iterator[Step]:
-    """Steps over half as many files as uploads; every one changes something."""
+    """Steps over half as many files as uploads; every one changes something, and another document than the one before,
+    so that who sends the last step again never takes back the one after it."""
     present: dict[str, str] = {}
+    which = 0
     for number in range(length):
-        which = random.randrange(documents)
+        which = (which + random.randrange(1, documents)) % documents
         by: Literal["folder", "upload"] = "folder" if which % 3 == 0 else "upload"
         doc_id = f"{by}-{which:03}.md"
         if doc_id in present and random.random() < 0.3:
