@@ -82,7 +82,8 @@ def test_a_backfill_whose_workers_and_nodes_vanish_at_random_embeds_everything_o
     backfill.check(killed)
     wanted = len(backfill.texts())
     assert (report["embedded"], report["embedded_again"]) == (wanted, 0)
-    assert 0 < report["units_resumed"] <= report["units_cut_short"]  # one unit may be cut short twice
+    # No more is certain: a unit may be cut short twice, and one that was finished is handed out again if nobody heard.
+    assert min(report["units_resumed"], report["units_cut_short"]) > 0
     assert report["workers_noticed"] == 1
     assert (report["nodes_lost"], report["nodes_left"]) == (1, 1)
     assert report["cost"] == pytest.approx(report["node_seconds"]["spot"], rel=0.01)
