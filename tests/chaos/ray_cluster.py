@@ -80,6 +80,7 @@ class RayCluster:
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_idle_worker_killing_time_threshold_ms": "60000",  # a worker costs seconds to start
+            "RAY_worker_niceness": "0",  # Ray's 15 would let everything else on the machine go first
             "RAY_raylet_start_wait_time_s": "120",  # a busy machine is slow, not broken
             "RAY_health_check_period_ms": "1000",  # 5 failures make a node a lost one: after 5 s instead of 15
             "RAY_health_check_timeout_ms": "3000",  # and one that hangs, after 20 s
