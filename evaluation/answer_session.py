@@ -60,8 +60,8 @@ async def ask(answerer: Answerer, case: Case, wish: Wish, time_s: float) -> Answ
     async for event in answerer.answer(case.question, case.hits, wish, visit):
         if isinstance(event, VerifiedSentence):
             sentences.append(event.text)
-        else:
-            answer: Answer = event
+        elif isinstance(event, Answer):
+            answer = event
     return AnswerRecord(
         query_id=case.query_id,
         question=case.question,

@@ -1,12 +1,17 @@
-"""Callers who hang up while a slow model talks: it is told to stop, through the proxy, the gateway and the tier."""
+"""Callers who hang up while a slow model talks: it is told to stop, through the proxy, the gateway and the tier, and
+what it said until then is paid for."""
 
+import re
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
+from include.quarry.gateway.caller import SCOPES
+from include.quarry.gateway.composition import bearer, make_token
 from tests.benchmarks.answering import Callers, answering_platform
 from tests.serve.conftest import poll
 from tests.servers.paced_engine import paced_engine
@@ -22,7 +27,7 @@ _QUESTION = "In which year was the lighthouse of Marrow built?"
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[str]:
-    said = f"{_SENTENCE} {' '.join(['well'] * _WORDS)}"
+    said = f"{_SENTENCE} Well, {' '.join(['well'] * _WORDS)}"
     with paced_engine(said, _PACE_S) as url:
         yield url
 
@@ -53,3 +58,49 @@ def test_a_client_that_leaves_stops_the_generation(callers: Callers, engine: str
         client.sendall(f"POST {url.path} HTTP/1.1\r\n{head}\r\n".encode() + asked.read())
         poll(lambda: talks(engine) == 1, "the model to begin", _BOUND_S)
     print(f"stopped after {poll(lambda: talks(engine) == 0, 'the model to stop', _BOUND_S):.1f} s")
+
+
+_STREAMS: dict[str, dict[str, Any]] = {
+    "/v1/answer": {"question": _QUESTION, "tier": "deep", "stream": True},
+    "/v1/chat/completions": {
+        "model": "quarry-deep",
+        "messages": [{"role": "user", "content": _QUESTION}],
+        "stream": True,
+    },
+}
+
+
+@pytest.mark.parametrize("path", _STREAMS)
+def test_who_leaves_a_stream_pays_for_what_was_generated_until_then(callers: Callers, path: str) -> None:
+    shown = bearer(make_token(callers.settings, "red", *SCOPES))
+    with httpx.Client(base_url=callers.settings.http_url, headers=shown, trust_env=False, timeout=_BOUND_S) as http:
+        before, ended_before = _used(http), _left_parts(http)
+        with http.stream("POST", path, json=_STREAMS[path]) as response:
+            query_id = response.headers["x-request-id"]
+            assert any("built in 1800" in line for line in response.iter_lines())
+        took_s = poll(lambda: len(_records(http, query_id)) == 2, "the record", _BOUND_S)
+        begun, left = sorted(_records(http, query_id), key=lambda each: str(each["facts"]["outcome"]))
+        assert (begun["facts"]["outcome"], left["facts"]["outcome"]) == ("begun", "left")
+        usage = left["facts"]["usage"]
+        print(f"on record after {took_s:.1f} s: {usage}, {left['facts']['cost']}")
+        assert usage["prompt_tokens"] > 0
+        assert len(_SENTENCE.split()) <= usage["completion_tokens"] < _WORDS
+        assert usage["engine_s"] >= _PACE_S * len(_SENTENCE.split())
+        after = _used(http)
+        assert after["tokens"] - before["tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+        assert after["answers"] == before["answers"]
+        poll(lambda: _left_parts(http) > ended_before, "the metrics of the tier", _BOUND_S)
+
+
+def _records(http: httpx.Client, query_id: str) -> list[dict[str, Any]]:
+    found = http.get("/v1/audit", params={"query_id": query_id}).raise_for_status().json()["records"]
+    return list(found)
+
+
+def _used(http: httpx.Client) -> dict[str, Any]:
+    return dict(http.get("/v1/usage").raise_for_status().json()["days"][0])
+
+
+def _left_parts(http: httpx.Client) -> float:
+    line = r'(?m)^\w*quarry_tier_ends_total{[^}]*how="left"[^}]*} ([\d.e+]+)$'
+    return sum(map(float, re.findall(line, http.get("/metrics").text)))

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from include.quarry.generation.answers import Answer
+from include.quarry.generation.answers import Answer, Spent
+from include.quarry.generation.protocol import Usage
 from include.quarry.retrieval.encoding import outline
 from include.quarry.retrieval.retriever import Retrieval
 
@@ -15,13 +16,14 @@ from include.quarry.retrieval.retriever import Retrieval
 class Notes:
     """The notes of one request. They stay in the process that answers it: sent to another, they arrive empty."""
 
-    __slots__ = ("_answer", "_asked", "_facts", "_found")
+    __slots__ = ("_answer", "_asked", "_facts", "_found", "_spent")
 
     def __init__(self) -> None:
         self._facts: dict[str, Any] = {}
         self._asked: tuple[str, str] | None = None
         self._found: Retrieval | None = None
         self._answer: Answer | None = None
+        self._spent = Spent()
 
     def __reduce__(self) -> tuple[type["Notes"], tuple[()]]:
         return Notes, ()
@@ -34,6 +36,10 @@ class Notes:
         """What was found for whoever asked; `kind` is `retrieve` or `answer`."""
         self._asked, self._found = (kind, query), found
         self._facts["corpus"] = corpus
+
+    def spent(self, spent: Spent) -> None:
+        """What the answer in the making has used so far."""
+        self._spent = spent
 
     def answered(self, answer: Answer) -> None:
         """The answer that was made of it."""
@@ -56,12 +62,13 @@ class Notes:
                 "tier": answer.tier,
                 "release": asdict(answer.origin) if answer.origin else None,
                 "grounded": answer.grounded,
-                "usage": asdict(answer.usage),
-                "spent": {tier: asdict(usage) for tier, usage in answer.spent.items()},
-                "cost": answer.cost,
+                **_used(Spent(answer.spent, answer.cost), answer.usage),
                 **({"cached": True} if answer.kept else {}),
                 "cited": list(dict.fromkeys(citation.chunk_id for citation in answer.citations)),
             }
+        elif self._spent.by:  # nobody waited for the answer; the tier that was at it is the last one
+            tier = list(self._spent.by)[-1]
+            facts |= {"tier": tier, "unfinished": True, **_used(self._spent, self._spent.usage)}
         return facts
 
     def content(self) -> Mapping[str, Any] | None:
@@ -74,3 +81,11 @@ class Notes:
             citations = [asdict(citation) for citation in self._answer.citations]
             content["answer"] = {"text": self._answer.text, "citations": citations}
         return content
+
+
+def _used(spent: Spent, usage: Usage) -> dict[str, Any]:
+    return {
+        "usage": asdict(usage),
+        "spent": {tier: asdict(each) for tier, each in spent.by.items()},
+        "cost": spent.cost,
+    }

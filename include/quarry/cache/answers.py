@@ -16,11 +16,11 @@ release than its key holds is not kept.
 Kept are answers as they always should be: of the tier that the question is for, to their end, or its word that the
 passages hold no answer. Not those of a tier that stood in for another one that was full, late, silent or broken, not
 the passages' own sentences, nor what was made of results from which a shard is missing. Equal questions at once are
-answered once, whoever of the askers leaves; the one who hears the end first pays, the others have it for nothing.
+answered once, whoever of the askers leaves; who hears first of what was used pays it, the others have it for nothing.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from time import perf_counter
 from typing import NamedTuple
@@ -34,7 +34,7 @@ from include.quarry.cache.told import Told
 from include.quarry.errors import InvalidInput
 from include.quarry.gateway.deadline import Deadline
 from include.quarry.gateway.visit import Visit
-from include.quarry.generation.answers import Answer, AnswerEvent, VerifiedSentence
+from include.quarry.generation.answers import Answer, AnswerEvent, Spent, VerifiedSentence
 from include.quarry.generation.evidence import EVIDENCE_HITS
 from include.quarry.generation.protocol import Tier, Usage, Wish
 from include.quarry.records import Hit
@@ -67,11 +67,12 @@ class Opened(NamedTuple):
 
 @dataclass(eq=False)
 class _Flight:
-    """An answer in the making, until when that may go on, and whether somebody has paid for it."""
+    """An answer in the making, and until when that may go on; how much of it somebody has heard, and paid for."""
 
     told: Told[AnswerEvent]
     deadline: Deadline
-    paid: bool = False
+    heard: int = 0
+    paid: Spent = field(default_factory=Spent)
 
     def takes(self, visit: Visit) -> bool:
         """Whether a visitor may wait for this one; not for what ends long before the visitor's own time does."""
@@ -126,10 +127,10 @@ class CachedAnswers:
             async for event in events:
                 if isinstance(event, VerifiedSentence):
                     sentences.append(event)
-                elif event.whole and str(event.origin) in makers.values():
+                elif isinstance(event, Answer) and event.whole and str(event.origin) in makers.values():
                     self._counts.stored += 1
                     self._layers.keep(key, KeptAnswer(tuple(sentences), event).to_bytes())
-                else:
+                elif isinstance(event, Answer):
                     self._counts.unstored += 1
                 yield event
         finally:
@@ -144,15 +145,23 @@ async def _tell(kept: KeptAnswer, began: float) -> AsyncGenerator[AnswerEvent]:
 
 
 async def _share(flight: _Flight) -> AsyncGenerator[AnswerEvent]:
-    """The events for one of those who wait; the answer is charged to the first of them who hears it."""
-    events = flight.told.listen()
+    """The events for one of those who wait. What was used since the event before is charged to the first of them who
+    hears of it: so nothing is charged twice, and nothing goes unpaid where the first of them leaves."""
+    events, heard, own = flight.told.listen(), 0, Spent()
     try:
         async for event in events:
-            if isinstance(event, Answer):
-                is_free, flight.paid = flight.paid, True
-                yield replace(event, usage=Usage(), spent={}, cost=0.0, kept=True) if is_free else event
-            else:
+            heard += 1
+            if isinstance(event, VerifiedSentence):
                 yield event
+                continue
+            if is_news := heard > flight.heard:
+                so_far = event if isinstance(event, Spent) else Spent(event.spent, event.cost)
+                own, flight.heard, flight.paid = own + (so_far - flight.paid), heard, so_far
+            if isinstance(event, Spent):
+                yield own
+            else:
+                is_free = not is_news and own.usage == Usage()
+                yield replace(event, usage=own.usage, spent=own.by, cost=own.cost, kept=is_free)
     finally:
         await events.aclose()
 

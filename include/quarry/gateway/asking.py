@@ -13,7 +13,7 @@ from include.quarry.gateway.retrieval_routes import RetrieveFrom
 from include.quarry.gateway.schema import Answered, Ask, Cited, FoundPassage, Said, WrittenBy
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.ahead import read_ahead
-from include.quarry.generation.answers import Answer, AnswerEvent, Citation, VerifiedSentence
+from include.quarry.generation.answers import Answer, AnswerEvent, Citation, Spent, VerifiedSentence
 from include.quarry.generation.protocol import Wish
 from include.quarry.records import Hit, Scope
 from include.quarry.retrieval.encoding import passage_of
@@ -59,7 +59,7 @@ class Asking:
             found = await self._retrieve(body.corpus, body.question, body.top_k, scope, visit, min_seq=body.min_seq)
         visit.notes.found("answer", body.corpus, body.question, found)
         opened = await self._open(body, found, visit)
-        answer = until(visit.deadline, opened.events)
+        answer = _noted(until(visit.deadline, opened.events), visit)
         headers = {"Cache-Status": f"quarry; {opened.cache}"} if opened.cache else {}  # RFC 9211
         return Asked(self._events(read_ahead(answer), found, visit, started), headers)
 
@@ -83,7 +83,7 @@ class Asking:
         return await self._cached.open(Question(body.question, body.corpus, body.filters, wish), found, visit, make)
 
     async def _events(
-        self, answer: AsyncGenerator[AnswerEvent], found: Retrieval, visit: Visit, started: float
+        self, answer: AsyncGenerator[VerifiedSentence | Answer], found: Retrieval, visit: Visit, started: float
     ) -> AsyncGenerator[Said | Answered]:
         try:
             async with aclosing(answer) as events:  # whoever leaves early ends the generation now
@@ -91,11 +91,23 @@ class Asking:
                     if isinstance(event, VerifiedSentence):
                         yield _said(event, found)
                     else:
-                        visit.notes.answered(event)
                         yield _answered(event, found, visit, started)
         except QuarryError as error:
             visit.notes.note(outcome=f"failed: {error.title}")
             raise
+
+
+async def _noted(events: AsyncGenerator[AnswerEvent], visit: Visit) -> AsyncGenerator[VerifiedSentence | Answer]:
+    """The events but what was used so far. That, and the answer, are noted when they are there, not when they are read:
+    whoever leaves meanwhile is charged for them."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Spent):
+                visit.notes.spent(event)
+                continue
+            if isinstance(event, Answer):
+                visit.notes.answered(event)
+            yield event
 
 
 def _said(sentence: VerifiedSentence, found: Retrieval) -> Said:

@@ -13,13 +13,16 @@ from include.quarry.audit.ledger import Ledger
 from include.quarry.errors import Unavailable
 from include.quarry.gateway.door import VISIT
 from include.quarry.gateway.entrance import PUBLIC
+from include.quarry.gateway.leaving import CLIENT_CLOSED_REQUEST
 from include.quarry.gateway.problems import problem_of
 from include.quarry.gateway.visit import Visit
 
 logger = logging.getLogger(__name__)
 UNRECORDED = frozenset({"/v1/status", "/v1/models", "/v1/usage"})
 """Paths that show nobody's documents and are asked every few seconds: only their refusals are kept."""
-_LEFT, _FAILED = 499, 500
+_LEFT, _FAILED = CLIENT_CLOSED_REQUEST, 500
+_OUTCOMES = {_LEFT: "left"}
+"""What a whole response of this status is called."""
 _LONGEST_PATH = 200
 
 
@@ -68,7 +71,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._status, self._open = message["status"], _streams(message)
             try:
-                self._keep(self._status, "begun" if self._open else None)
+                self._keep(self._status, "begun" if self._open else _OUTCOMES.get(self._status))
             except Unavailable as error:
                 self._open, self._withheld = False, True
                 await problem_of(error)(self._scope, self._receive, self._send)

@@ -9,9 +9,9 @@ Event = TypeVar("Event")
 
 
 async def read_ahead(
-    events: AsyncGenerator[Event], *, idle: Callable[[], Event] | None = None, idle_s: float | None = None
+    events: AsyncGenerator[Event], *, idle: Callable[[], Event | None] | None = None, idle_s: float | None = None
 ) -> AsyncGenerator[Event]:
-    """The events, made in a task of their own; what `idle` gives whenever nothing came for `idle_s`.
+    """The events, made in a task of their own; what `idle` gives, if anything, whenever nothing came for `idle_s`.
 
     There is no bound on how far ahead it reads: meant for a few events, such as the sentences of an answer. Closing
     this closes `events` at once, wherever it is.
@@ -34,7 +34,8 @@ async def read_ahead(
                     item = await made.get()
             except TimeoutError:
                 assert idle is not None  # noqa: S101 - there is no timeout without it
-                yield idle()
+                if (event := idle()) is not None:
+                    yield event
                 continue
             if item is None:
                 break

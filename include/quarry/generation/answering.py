@@ -21,6 +21,7 @@ from include.quarry.generation.answers import (
     AnswerEvent,
     Draft,
     Ended,
+    Spent,
     TierEvent,
     VerifiedSentence,
 )
@@ -60,7 +61,8 @@ class AnswerTier(Protocol):
     def answer(
         self, question: str, evidence: Sequence[Evidence], wish: Wish, visit: Visit
     ) -> AsyncGenerator[TierEvent]:
-        """How busy it is, sentences as they are verified, and an `Ended`; closing it frees the place or the slot.
+        """How busy it is, sentences as they are verified, what was used so far, and an `Ended`; closing it frees the
+        place or the slot.
 
         Raises `Unavailable` where the tier is gone, or silent for too long.
         """
@@ -123,7 +125,7 @@ class Answerer:
         self._standings: dict[Rung, tuple[Standing, float]] = {}
 
     def answer(self, question: str, hits: Sequence[Hit], wish: Wish, visit: Visit) -> AsyncGenerator[AnswerEvent]:
-        """Verified sentences as they are completed, then the `Answer` as the last event.
+        """Verified sentences as they are completed, and what was used so far; then the `Answer` as the last event.
 
         Raises `Full` when too many answers are in the making, and `DeadlinePassed` when it is too late to begin: at
         once, before there is an event.
@@ -139,9 +141,9 @@ class Answerer:
             rungs = self._begin(case)
             while rungs:
                 rung, *rungs = rungs
-                async with aclosing(self._ask(rung, case)) as sentences:
-                    async for sentence in sentences:
-                        yield sentence
+                async with aclosing(self._ask(rung, case)) as events:
+                    async for event in events:
+                        yield event
                 if case.draft.sentences or case.how == "refused":
                     break
                 if case.how == "done":  # another model would hardly say more: the passages speak for themselves
@@ -179,8 +181,8 @@ class Answerer:
             return situation
         return replace(situation, deep_wait_s=standing.wait_s(caller.priority), deep_turn_s=standing.turn_s)
 
-    async def _ask(self, rung: Rung, case: _Case) -> AsyncGenerator[VerifiedSentence]:
-        """The tier's sentences; how it ended, and what it used, is noted in the case."""
+    async def _ask(self, rung: Rung, case: _Case) -> AsyncGenerator[VerifiedSentence | Spent]:
+        """The tier's sentences, and what all tiers have used by then; how it ended is noted in the case."""
         case.rung, case.how, case.origin, case.asked = rung, "absent", None, case.asked + 1
         tier = self._tiers.get(rung)
         absence = tier.absence if tier else _NOT_THERE
@@ -197,19 +199,25 @@ class Answerer:
                         case.origin = event
                     case Standing():
                         self._standings[rung] = (event, time.monotonic())
+                    case Usage():
+                        yield self._spend(event, case)
                     case Ended():
                         self._end(event, case)
+                        yield self._spend(event.usage, case)
         except Unavailable as error:
             _log.warning("the %s tier is gone: %s", rung, error)
             case.note(f"{rung} {'broke off' if case.draft.sentences else SILENT}")
         finally:
             await events.aclose()
 
+    def _spend(self, usage: Usage, case: _Case) -> Spent:
+        if case.rung != "extractive":
+            case.spent[case.rung] = usage
+        return Spent(dict(case.spent), cost_of(case.spent, self._prices))
+
     def _end(self, ended: Ended, case: _Case) -> None:
         case.how = ended.how
         case.draft.note_time("queue", ended.waited_s)
-        if case.rung != "extractive":
-            case.spent[case.rung] = ended.usage
         if ended.how in _WHY:
             case.note(f"{case.rung} {_WHY[ended.how]}")
         elif not case.draft.sentences:

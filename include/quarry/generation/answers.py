@@ -7,6 +7,7 @@ from typing import Literal
 
 from include.quarry.generation.evidence import Evidence
 from include.quarry.generation.grounding import Support
+from include.quarry.generation.prices import COST_DIGITS
 from include.quarry.generation.protocol import Origin, Tier, Usage
 from include.quarry.generation.queue import Standing
 from include.quarry.generation.wording import read_words
@@ -64,7 +65,31 @@ class Answer:
     kept: bool = False
 
 
-AnswerEvent = VerifiedSentence | Answer
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an answer in the making has used so far, by the tiers that were asked, in their order; `cost` is its price.
+
+    Told again and again, so that whoever leaves before the end is charged for what was generated until then.
+    """
+
+    by: Mapping[Tier, Usage] = field(default_factory=dict)
+    cost: float = 0.0
+
+    @property
+    def usage(self) -> Usage:
+        """What all tiers used together."""
+        return sum(self.by.values(), Usage())
+
+    def __add__(self, other: "Spent") -> "Spent":
+        tiers = dict.fromkeys((*self.by, *other.by))
+        by = {tier: self.by.get(tier, Usage()) + other.by.get(tier, Usage()) for tier in tiers}
+        return Spent(by, round(self.cost + other.cost, COST_DIGITS))
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return self + Spent({tier: Usage() - usage for tier, usage in other.by.items()}, -other.cost)
+
+
+AnswerEvent = VerifiedSentence | Spent | Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +106,9 @@ class Ended:
     waited_s: float = 0.0
 
 
-TierEvent = Standing | Origin | VerifiedSentence | Ended
-"""What a tier tells while it answers: how busy it is at first and again every while, who writes, sentences, the end."""
+TierEvent = Standing | Origin | Usage | VerifiedSentence | Ended
+"""What a tier tells while it answers: how busy it is at first and again every while, who writes, what that has used so
+far, sentences, the end."""
 
 
 class Draft:

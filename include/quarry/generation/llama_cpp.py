@@ -103,8 +103,9 @@ class LlamaCppModel:
         usage = Usage()
         try:
             while (event := await self._next(events)) is not None:
+                before = usage
                 text, usage = self._read(event, usage, max_tokens)
-                if text:
+                if text or usage != before:
                     yield Delta(text, usage)
             self._settle(work)
             yield Delta("", usage)
@@ -162,7 +163,7 @@ class LlamaCppModel:
                     f"the prompt has {total} tokens and the answer may have {max_tokens}; {self._name} holds "
                     f"{self._context_tokens}; give fewer or shorter passages"
                 )
-            return "", Usage(total, usage.completion_tokens)
+            return "", Usage(int(progress["processed"]), usage.completion_tokens)
         text = "".join(choice["delta"].get("content") or "" for choice in body["choices"])
         return text, Usage(usage.prompt_tokens, usage.completion_tokens + bool(text))
 

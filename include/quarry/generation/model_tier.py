@@ -17,12 +17,14 @@ from include.quarry.gateway.visit import Visit
 from include.quarry.generation.ahead import read_ahead
 from include.quarry.generation.answers import Draft, Ended, TierEvent
 from include.quarry.generation.evidence import Evidence
-from include.quarry.generation.protocol import Tier, Wish
-from include.quarry.generation.queue import TierQueue
+from include.quarry.generation.protocol import Tier, Usage, Wish
+from include.quarry.generation.queue import Standing, TierQueue
 from include.quarry.generation.writing import Writer
 
 BEAT_S = 1.0
 """A tier that has nothing else to say tells every so often how busy it is."""
+TOLD_S = 0.1
+"""So much of what was used, at most, is not known yet where a caller leaves."""
 SPARE_S = 0.5
 """What is left of a request's time when a tier gives up, for an answer without a model."""
 
@@ -39,6 +41,32 @@ class Writers(Protocol):
     def check(self) -> None:
         """Raise `Unavailable` when an engine hangs."""
         ...
+
+
+class _Part:
+    """A part in an answer: when it came, when its turn began (0 before), and what it has used."""
+
+    def __init__(self, evidence: Sequence[Evidence]) -> None:
+        self.draft = Draft(evidence)
+        self.came_s = self._stood_s = time.monotonic()
+        self.began_s = 0.0
+        self._told: Usage | None = Usage()
+
+    def used(self) -> Usage:
+        """The model's tokens, and the seconds for which the slot was held."""
+        held_s = time.monotonic() - self.began_s if self.began_s else 0.0
+        return replace(self.draft.usage, engine_s=round(held_s, 3))
+
+    def news(self, standing: Standing) -> Standing | Usage | None:
+        """What is to be told now: how busy the tier is, or what was used; that whenever there are more tokens, and
+        besides after each word on how busy it is, for the sake of the seconds."""
+        if time.monotonic() - self._stood_s >= BEAT_S:
+            self._stood_s, self._told = time.monotonic(), None
+            return standing
+        if not self.began_s or self.draft.usage == self._told:
+            return None
+        self._told = self.draft.usage
+        return self.used()
 
 
 class ModelTier:
@@ -75,32 +103,34 @@ class ModelTier:
         self, question: str, evidence: Sequence[Evidence], wish: Wish, visit: Visit
     ) -> AsyncGenerator[TierEvent]:
         """See `AnswerTier`."""
+        part = _Part(evidence)
         yield self._queue.standing
         events = read_ahead(
-            self._work(question, Draft(evidence), wish, visit), idle=lambda: self._queue.standing, idle_s=BEAT_S
+            self._work(question, part, wish, visit), idle=lambda: part.news(self._queue.standing), idle_s=TOLD_S
         )
         async with aclosing(events):
             async for event in events:
                 yield event
 
-    async def _work(self, question: str, draft: Draft, wish: Wish, visit: Visit) -> AsyncGenerator[TierEvent]:
+    async def _work(self, question: str, part: _Part, wish: Wish, visit: Visit) -> AsyncGenerator[TierEvent]:
         """All sentences and the end, within the visit's deadline less what an answer without a model needs.
 
         Nobody waits in the queue until there is no time left for what a turn takes.
         """
-        caller, came, started = visit.caller, time.monotonic(), 0.0
-        ends_s = came + visit.deadline.remaining_s() - SPARE_S
+        caller, draft = visit.caller, part.draft
+        ends_s = part.came_s + visit.deadline.remaining_s() - SPARE_S
         ended = Ended("left")
         try:
             async with self._queue.turn(caller.tenant, caller.priority, ends_s - self._queue.standing.turn_s):
-                started = time.monotonic()
-                async with asyncio.timeout(ends_s - started):
+                part.began_s = time.monotonic()
+                async with asyncio.timeout(ends_s - part.began_s):
                     await asyncio.sleep(0)  # so that nothing is begun when the time is over already
                     writer = self._writers.choose(caller.tenant, question)
                     yield writer.origin
                     async with aclosing(writer.write(question, draft, wish.max_tokens)) as sentences:
                         async for sentence in sentences:
                             yield sentence
+                            yield part.used()
                 ended = Ended("refused" if draft.refused else "done")
         except Full:
             ended = Ended("busy")
@@ -112,8 +142,7 @@ class ModelTier:
             _log.warning("the %s tier failed: %s", self._name, error)
             ended = Ended("failed")
         finally:
-            now = time.monotonic()
-            used = replace(draft.usage, engine_s=round(now - started, 3) if started else 0.0)
-            ended = replace(ended, usage=used, waited_s=(started or now) - came)
+            waited_s = (part.began_s or time.monotonic()) - part.came_s
+            ended = replace(ended, usage=part.used(), waited_s=waited_s)
             self._tell(ended)
         yield ended

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from include.quarry.errors import Misconfigured
 from include.quarry.generation.protocol import Tier, Usage
 
-_DIGITS = 9
+COST_DIGITS = 9
+"""After the point: what costs are rounded to."""
 
 
 class Price(BaseModel):
@@ -37,7 +38,7 @@ _TABLE = TypeAdapter(dict[Tier, Price])
 
 def cost_of(spent: Mapping[Tier, Usage], prices: Prices) -> float:
     """The price of an answer for which several tiers may have been asked."""
-    return round(sum(prices[tier].of(usage) for tier, usage in spent.items() if tier in prices), _DIGITS)
+    return round(sum(prices[tier].of(usage) for tier, usage in spent.items() if tier in prices), COST_DIGITS)
 
 
 def read_prices(path: Path) -> Prices:

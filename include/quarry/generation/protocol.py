@@ -54,8 +54,11 @@ class Usage:
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
-            self.engine_s + other.engine_s,
+            round(self.engine_s + other.engine_s, 3),
         )
+
+    def __sub__(self, other: "Usage") -> "Usage":
+        return self + Usage(-other.prompt_tokens, -other.completion_tokens, -other.engine_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from include.quarry.catalog.schema import audit_chains
 from include.quarry.catalog.usage import UsageKey, Used, add_usage
 
 _REFUSED = 429
+_ENDED_BY_THE_CALLER = frozenset({499, 504})
+"""It left, or gave no more time. What was used until then is charged as in a stream that is left."""
 _UPLOAD = "PUT /v1/documents/{doc_id}"
 
 
@@ -38,12 +40,15 @@ def _used(fields: Mapping[str, Any]) -> list[tuple[UsageKey, Used]]:
     of_no_tier = UsageKey(fields["tenant"], datetime.fromisoformat(fields["at"]).astimezone(UTC).date())
     if fields["status"] == _REFUSED:
         return [(of_no_tier, Used(refused=fields.get("times", 1)))]
-    if fields["status"] >= 400:
+    found = []
+    if fields["status"] < 400:
+        found.append((of_no_tier, Used(requests=1, documents=int(fields["action"] == _UPLOAD))))
+    elif fields["status"] not in _ENDED_BY_THE_CALLER:
         return []
-    found = [(of_no_tier, Used(requests=1, documents=int(fields["action"] == _UPLOAD)))]
     if (usage := fields.get("usage")) is not None:
         answered = of_no_tier._replace(tier=fields["tier"])
-        found.append((answered, Used(answers=1, cost=fields.get("cost", 0))))
+        answers = int(not fields.get("unfinished"))  # who left has had none, and pays
+        found.append((answered, Used(answers=answers, cost=fields.get("cost", 0))))
         spent = fields.get("spent") or {
             fields["tier"]: usage
         }  # others may have been asked before the one that answered

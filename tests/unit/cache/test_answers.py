@@ -17,7 +17,7 @@ from include.quarry.gateway.caller import Priority
 from include.quarry.gateway.deadline import Deadline
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answering import Answerer
-from include.quarry.generation.answers import DONT_KNOW, Answer, AnswerEvent, VerifiedSentence
+from include.quarry.generation.answers import DONT_KNOW, Answer, AnswerEvent, Spent, VerifiedSentence
 from include.quarry.generation.prompt import PromptTemplate
 from include.quarry.generation.protocol import DEFAULT_RELEASE, Origin, Tier, Usage, Wish
 from include.quarry.records import Hit
@@ -61,7 +61,7 @@ class Desk:
 
     async def ask(self, question: str = QUESTION, visit: Visit | None = None, **more: Any) -> tuple[str, list[Any]]:
         events, cache = await self.open(question, visit, **more)
-        return cache, [event async for event in events]
+        return cache, [event async for event in events if not isinstance(event, Spent)]
 
 
 def of(tenant: str = "red", priority: Priority = "normal", **changes: Any) -> Visit:
@@ -205,6 +205,28 @@ async def test_an_asker_who_leaves_leaves_the_answer_and_its_price_to_the_others
     rest = [event async for event in second]
     assert isinstance(rest[-1], Answer)
     assert (rest[-1].usage.prompt_tokens > 0, desk.made) == (True, 1)
+
+
+async def test_who_leaves_has_paid_for_what_was_told_and_the_rest_is_paid_once(desk: Desk) -> None:
+    first, second = (await desk.open()).events, (await desk.open()).events
+    heard: list[AnswerEvent] = []
+    while not isinstance(event := await anext(first), Spent):
+        heard.append(event)
+    left = event
+    assert left.usage.completion_tokens > 0
+    await first.aclose()
+    rest = [event async for event in second]
+    answer = rest[-1]
+    assert isinstance(answer, Answer)
+    alone = (await desk.ask(visit=of(caching="avoid")))[1][-1]
+    both = left.usage + answer.usage
+    assert (both.prompt_tokens, both.completion_tokens) == (
+        alone.usage.prompt_tokens,
+        alone.usage.completion_tokens,
+    )
+    assert (left.usage.prompt_tokens, answer.usage.prompt_tokens, answer.kept) == (100, 0, False)
+    told = [event for event in rest if isinstance(event, Spent)]
+    assert told[-1].usage == answer.usage
 
 
 async def test_what_nobody_waits_for_any_more_is_neither_made_nor_kept(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +24,12 @@ from include.quarry.errors import Unavailable
 from include.quarry.gateway.answer_routes import answer_routes
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.asking import Asking
+from include.quarry.gateway.chat_routes import chat_routes
 from include.quarry.gateway.document_routes import document_routes
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.status_routes import status_routes
 from include.quarry.gateway.visit import Visit
-from include.quarry.generation.answers import Answer, AnswerEvent, Citation, VerifiedSentence
+from include.quarry.generation.answers import Answer, AnswerEvent, Citation, Spent, VerifiedSentence
 from include.quarry.generation.protocol import Origin, Usage, Wish
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage, RawDocument, Scope
 from include.quarry.retrieval.retriever import Retrieval
@@ -36,6 +38,11 @@ from tests.door import open_test_door, showing
 SECRET_TEXT = "the text of a passage"
 QUERY = {"query": "a private question"}
 QUESTION = {"question": "a private question"}
+_CHAT = {"model": "quarry-fast", "messages": [{"role": "user", "content": "x"}], "stream": True}
+_STREAMS = {
+    "/v1/answer": b'{"question": "x", "stream": true}',
+    "/v1/chat/completions": json.dumps(_CHAT).encode(),
+}
 _CHUNKS = [
     Chunk(name, DocumentKey("main", "red", doc), 1, 0, "", "", Passage(SECRET_TEXT, "", 0, 21, 4), {})
     for name, doc in (("c1", "a"), ("c2", "b"), ("c3", "a"))
@@ -77,6 +84,7 @@ class Platform:
 
     async def answer(self, question: str, hits: Sequence[Hit], wish: Wish, visit: Visit) -> AsyncGenerator[AnswerEvent]:
         yield VerifiedSentence("Some text [1].", (_CITED,))
+        yield Spent({"deep": Usage(3, 0, 0.2), "fast": Usage(3, 2, 0.25)}, 0.125)
         await self.goes_on.wait()
         if "fail" in question:
             raise Unavailable("the model is gone")
@@ -108,7 +116,8 @@ class Front:
         routers = (
             document_routes(platform, door),
             retrieval_routes(platform.retrieve, door),
-            answer_routes(Asking(platform.retrieve, platform.answer), door),
+            answer_routes(asking := Asking(platform.retrieve, platform.answer), door),
+            chat_routes(asking, door),
             status_routes(platform.status, platform.nothing, platform.nothing, door),
         )
         self.app: ASGIApp = build_http_app(routers, door, max_document_bytes=10_000)
@@ -183,75 +192,103 @@ async def test_a_stream_that_breaks_says_so(front: Front) -> None:
     assert [record["outcome"] for record in front.records] == ["begun", "failed: Temporarily unavailable"]
 
 
-async def test_a_caller_who_leaves_a_stream_is_on_record(front: Front) -> None:
+@pytest.mark.parametrize("path", _STREAMS)
+async def test_a_caller_who_leaves_a_stream_is_on_record_with_what_was_used_until_then(front: Front, path: str) -> None:
     """Once as servers do that cancel the request, once as those that say so."""
     for leave in (_cancelled, _disconnected):
         front.platform.goes_on.clear()
-        await leave(front.app, b'{"question": "x", "stream": true}')
-    outcomes = [record["outcome"] for record in front.records]
-    assert outcomes == ["begun", "left", "begun", "left"]
+        await leave(front.app, path, after=b"Some text")
+    records = front.records
+    assert [record["outcome"] for record in records] == ["begun", "left", "begun", "left"]
+    for record in records[1::2]:
+        assert (record["action"], record["tier"], record["unfinished"]) == (f"POST {path}", "fast", True)
+        assert record["usage"] == {"prompt_tokens": 6, "completion_tokens": 2, "engine_s": 0.45}
+        assert record["spent"]["deep"] == {"prompt_tokens": 3, "completion_tokens": 0, "engine_s": 0.2}
+        assert record["cost"] == 0.125
+        assert record["chunks"] == ["c1", "c2", "c3"]
+    assert all("usage" not in record for record in records[::2])
 
 
-async def test_a_caller_who_leaves_before_the_answer_is_on_record(front: Front) -> None:
+@pytest.mark.parametrize("path", _STREAMS)
+async def test_a_caller_who_leaves_at_the_very_end_pays_for_the_answer_once(front: Front, path: str) -> None:
+    """It was there, and nobody had read it yet."""
+    for leave in (_cancelled, _disconnected):
+        await leave(front.app, path, after=b"Some text")
+    records = front.records
+    assert [record["outcome"] for record in records] == ["begun", "left", "begun", "left"]
+    for record in records[1::2]:
+        assert record["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "engine_s": 0.5}
+        assert (record["grounded"], record.get("unfinished")) == (True, None)
+    await front.client.post(path, content=_STREAMS[path], headers={"Content-Type": "application/json"})
+    assert [record["outcome"] for record in front.records[4:]] == ["begun", "done"]
+    assert ["usage" in record for record in front.records[4:]] == [False, True]
+
+
+@pytest.mark.parametrize("leaves", ["cancelled", "says so"])
+async def test_a_caller_who_leaves_before_the_answer_is_on_record_and_pays(front: Front, leaves: str) -> None:
     front.platform.goes_on.clear()
-    await _cancelled(front.app, b'{"question": "x"}', after_parts=0)
+    leave = _cancelled if leaves == "cancelled" else _disconnected
+    await leave(front.app, "/v1/answer", b'{"question": "x"}', after=b"")
     (record,) = front.records
     assert (record["status"], record["outcome"], record["chunks"]) == (499, "left", ["c1", "c2", "c3"])
+    assert record["usage"]["completion_tokens"] == 2
 
 
-async def _cancelled(app: ASGIApp, body: bytes, after_parts: int = 2) -> None:
-    parts: asyncio.Queue[Message] = asyncio.Queue()
-
-    async def receive() -> Message:
-        if not asked.done():
-            asked.set_result(None)
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await asyncio.Future()
-
-    asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    running = asyncio.create_task(app(_scope(body), receive, parts.put))
-    for _ in range(after_parts):
-        await parts.get()
-    if not after_parts:
-        await asked
-        for _ in range(50):
-            await asyncio.sleep(0)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+async def test_an_answer_whose_time_is_over_is_paid_up_to_then(front: Front) -> None:
+    front.platform.goes_on.clear()
+    response = await front.client.post("/v1/answer", json=QUESTION, headers={"X-Request-Timeout-Ms": "100"})
+    (record,) = front.records
+    assert (response.status_code, record["status"], record["usage"]["completion_tokens"]) == (504, 504, 2)
 
 
-async def _disconnected(app: ASGIApp, body: bytes) -> None:
-    parts = 0
-    left = asyncio.Event()
-    asked = False
+async def _cancelled(app: ASGIApp, path: str, body: bytes = b"", *, after: bytes) -> None:
+    await _leave(app, path, body, after, says_so=False)
+
+
+async def _disconnected(app: ASGIApp, path: str, body: bytes = b"", *, after: bytes) -> None:
+    await _leave(app, path, body, after, says_so=True)
+
+
+async def _leave(app: ASGIApp, path: str, body: bytes, after: bytes, *, says_so: bool) -> None:
+    """Ask, and leave while the text `after` is being sent; with none, when there is nothing left to be done."""
+    body = body or _STREAMS[path]
+    reached, left = asyncio.Event(), asyncio.Event()
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:
-        nonlocal asked
-        if not asked:
-            asked = True
-            return {"type": "http.request", "body": body, "more_body": False}
+        if messages:
+            return messages.pop()
         await left.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
-        nonlocal parts
-        parts += 1
-        if parts == 2:
-            left.set()
+        if after and after in message.get("body", b""):
+            reached.set()
+            await asyncio.Event().wait()
 
-    await app(_scope(body), receive, send)
+    running = asyncio.create_task(app(_scope(body, path), receive, send))
+    if after:
+        await reached.wait()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    if says_so:
+        left.set()
+        await running
+    else:
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
 
-def _scope(body: bytes) -> dict[str, Any]:
+def _scope(body: bytes, path: str = "/v1/answer") -> dict[str, Any]:
     headers = {**showing("red"), "Content-Type": "application/json", "Content-Length": str(len(body))}
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.1"},
         "http_version": "1.1",
         "method": "POST",
-        "path": "/v1/answer",
-        "raw_path": b"/v1/answer",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
         "scheme": "http",

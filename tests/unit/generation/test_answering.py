@@ -19,6 +19,7 @@ from include.quarry.generation.answers import (
     AnswerEvent,
     Draft,
     Ended,
+    Spent,
     TierEvent,
     VerifiedSentence,
 )
@@ -48,7 +49,8 @@ async def run(
     models: dict[Tier, LanguageModel], hits: Sequence[Hit], question: str = ASKED, tier: Tier = "fast"
 ) -> tuple[list[AnswerEvent], Answer]:
     answerer = Answerer(tiers_of(models))
-    events = [event async for event in answerer.answer(question, hits, Wish(tier), visit())]
+    told = [event async for event in answerer.answer(question, hits, Wish(tier), visit())]
+    events = [event for event in told if not isinstance(event, Spent)]
     answer = events[-1]
     assert isinstance(answer, Answer)
     assert all(isinstance(event, VerifiedSentence) for event in events[:-1])
@@ -182,6 +184,24 @@ async def test_usage_adds_up_over_the_tiers(hits: list[Hit]) -> None:
     assert answer.timings_ms.keys() == {"relevance", "queue", "first_sentence", "total"}
 
 
+async def test_what_was_used_so_far_is_told_on_the_way_and_ends_as_the_answer_says(hits: list[Hit]) -> None:
+    prices: dict[Tier, Price] = {"deep": Price(per_1k_completion_tokens=1000), "fast": Price(per_1k_prompt_tokens=1000)}
+    deep, fast = ScriptedModel("Ruff", fails_after=1), ScriptedModel("Ruff has 800 rules. Ruff is written in Rust. ")
+    answerer = Answerer(tiers_of({"deep": deep, "fast": fast}), prices=prices)
+    events = [event async for event in answerer.answer(ASKED, hits, Wish("deep"), visit())]
+    after_first = events[next(place for place, each in enumerate(events) if isinstance(each, VerifiedSentence)) + 1]
+    *_, last, answer = events
+    assert isinstance(answer, Answer)
+    assert isinstance(after_first, Spent)
+    assert {tier: (used.prompt_tokens, used.completion_tokens) for tier, used in after_first.by.items()} == {
+        "deep": (100, 1),
+        "fast": (100, 5),
+    }
+    assert after_first.cost == 1 + 100
+    assert isinstance(last, Spent)
+    assert (last.by, last.cost, last.usage) == (answer.spent, answer.cost, answer.usage)
+
+
 class Ending:
     """A tier whose part ends as it is told, without a sentence."""
 
@@ -219,7 +239,7 @@ async def test_each_way_to_end_leads_on_and_is_named(how: str, tier: str, reason
 async def test_when_there_is_no_time_even_for_an_extract_the_passages_are_listed(hits: list[Hit]) -> None:
     answerer = Answerer({"fast": Ending("busy")})
     answerer._tiers["extractive"] = Ending("busy")
-    (answer,) = [event async for event in answerer.answer(ASKED, hits, Wish(), visit())]
+    *_, answer = [event async for event in answerer.answer(ASKED, hits, Wish(), visit())]
     assert isinstance(answer, Answer)
     assert (answer.text, answer.tier, answer.grounded) == (ONLY_PASSAGES, "none", False)
     assert answer.passages == tuple(hits)

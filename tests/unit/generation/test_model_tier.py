@@ -26,7 +26,7 @@ SENTENCE = "Ruff has 800 rules. "
 
 
 class Model:
-    """Says one sentence, then goes on only when it may."""
+    """Says one sentence, then goes on only when it may; `talks` is what it says meanwhile, word by word."""
 
     name = "scripted"
 
@@ -35,6 +35,7 @@ class Model:
         self.max_tokens = 0
         self.go_on = asyncio.Event()
         self.running = 0
+        self.talks: Sequence[str] = ()
         self._error = error
 
     async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[Delta]:
@@ -44,6 +45,10 @@ class Model:
         try:
             if self._error:
                 raise self._error
+            for number, word in enumerate(self.talks, 1):
+                yield Delta(word, Usage(50, number))
+            if self.talks:
+                await self.go_on.wait()
             yield Delta(SENTENCE + "And", Usage(50, 6))
             await self.go_on.wait()
             yield Delta(" more.", Usage(50, 8))
@@ -99,10 +104,12 @@ def hurried(seconds: float) -> Visit:
 
 async def test_it_tells_how_busy_it_is_then_sentences_then_the_end(bench: Bench) -> None:
     bench.model.go_on.set()
-    standing, origin, sentence, ended = [event async for event in bench.ask()]
+    standing, origin, sentence, used, ended = [event async for event in bench.ask()]
     assert isinstance(standing, Standing)
     assert origin == Origin(DEFAULT_RELEASE, "scripted", PromptTemplate.load().version)
     assert isinstance(sentence, VerifiedSentence)
+    assert isinstance(used, Usage)
+    assert (used.prompt_tokens, used.completion_tokens) == (50, 6)
     assert isinstance(ended, Ended)
     assert (ended.how, ended.usage.prompt_tokens, ended.usage.completion_tokens) == ("done", 50, 8)
     assert ended.usage.engine_s >= 0
@@ -110,8 +117,10 @@ async def test_it_tells_how_busy_it_is_then_sentences_then_the_end(bench: Bench)
 
 
 async def test_while_it_waits_or_works_it_gives_signs_of_life(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_tier, "BEAT_S", 0.001)
+    for name in ("BEAT_S", "TOLD_S"):
+        monkeypatch.setattr(model_tier, name, 0.001)
     working, waiting = await bench.begun(), bench.ask()
+    assert isinstance(await anext(working), Usage)  # after the sentence
     for events in (working, waiting):
         signs = [await anext(events) for _ in range(3)]
         assert all(isinstance(sign, Standing) for sign in signs)
@@ -119,6 +128,21 @@ async def test_while_it_waits_or_works_it_gives_signs_of_life(bench: Bench, monk
     assert (sign.busy, sign.waiting["normal"]) == (1, 1)
     await working.aclose()
     await waiting.aclose()
+
+
+async def test_what_a_model_has_used_is_told_soon_though_no_sentence_is_there(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_tier, "TOLD_S", 0.001)
+    bench.model.talks = ("Well", " well", ". ")
+    events = bench.ask()
+    assert [type(await anext(events)) for _ in range(2)] == [Standing, Origin]
+    used = await anext(events)
+    assert isinstance(used, Usage)
+    assert (used.prompt_tokens, used.completion_tokens) == (50, 3)
+    bench.model.go_on.set()
+    assert isinstance(await anext(events), VerifiedSentence)  # and not again what was told
+    await events.aclose()
 
 
 async def test_a_caller_that_leaves_while_it_is_served_stops_the_model_and_frees_the_slot(bench: Bench) -> None:
@@ -164,7 +188,7 @@ async def test_a_request_does_not_wait_past_the_time_that_an_answer_takes(bench:
 
 async def test_what_is_not_done_in_time_is_cut_off_and_what_was_said_counts(bench: Bench) -> None:
     events = [event async for event in bench.ask(hurried(SPARE_S + 0.05))]
-    assert [type(event) for event in events] == [Standing, Origin, VerifiedSentence, Ended]
+    assert [type(event) for event in events] == [Standing, Origin, VerifiedSentence, Usage, Ended]
     assert isinstance(ended := events[-1], Ended)
     assert (ended.how, ended.usage.completion_tokens) == ("late", 6)
     assert (bench.model.running, bench.queue.standing.busy) == (0, 0)

@@ -77,6 +77,17 @@ def test_a_stream_counts_at_its_end(database: Database, tmp_path: Path) -> None:
     assert used(database)[UsageKey("acme", DAY)] == Used(requests=2)
 
 
+def test_who_leaves_pays_for_what_was_generated_and_had_no_answer(database: Database, tmp_path: Path) -> None:
+    left = {"unfinished": True, "spent": {"deep": USAGE}, "cost": 0.5, "outcome": "left"}
+    ship(database, tmp_path, record("POST /v1/answer", outcome="begun"), answer("deep", **left))
+    ship(database, tmp_path, answer("deep", status=499, **left), answer("deep", status=504, **left))
+    ship(database, tmp_path, record("POST /v1/answer", status=499, outcome="left"), answer("deep", status=500, **left))
+    assert used(database) == {
+        UsageKey("acme", DAY): Used(requests=1),
+        UsageKey("acme", DAY, "deep"): Used(prompt_tokens=300, completion_tokens=60, engine_s=4.5, cost=1.5),
+    }
+
+
 def test_days_and_tenants_are_kept_apart(database: Database, tmp_path: Path) -> None:
     late = datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC)
     ship(database, tmp_path, record(at=late), record(at=datetime(2026, 3, 2, tzinfo=UTC)), record(tenant="umbra"))

@@ -7,7 +7,7 @@ import pytest
 from include.quarry.catalog.generation_routes import promote_release, roll_release_back, try_release
 from include.quarry.generation.answers import Ended, TierEvent, VerifiedSentence
 from include.quarry.generation.evidence import read_evidence
-from include.quarry.generation.protocol import DEFAULT_RELEASE, Origin, Wish
+from include.quarry.generation.protocol import DEFAULT_RELEASE, Origin, Usage, Wish
 from include.quarry.generation.queue import Standing
 from include.quarry.records import Chunk, DocumentKey, Hit, Passage
 from tests.door import visit
@@ -105,7 +105,7 @@ async def test_an_answer_keeps_its_release_through_promotion_and_rollback_in_mid
     await until(lambda: replica.chosen() == "large")
     assert "brief" not in replica.held._held
     replica.models["smollm2-135m"].go_on.set()
-    rest = [event async for event in events if not isinstance(event, Standing)]
+    rest = [event async for event in events if not isinstance(event, Standing | Usage)]
     assert [type(event) for event in rest] == [Ended]
     assert rest[0].how == "done"
     assert isinstance(first[1], Origin)
