@@ -4,11 +4,13 @@
 changes become visible in the order of their `seq`: a follower that has seen 7 will never find a late 6.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -28,7 +30,13 @@ class Database:
 
     def __init__(self, url: str) -> None:
         # An error of the database would otherwise quote the row that it is about: texts of documents, in the log.
-        self._engine = sa.create_engine(_with_driver(url), pool_pre_ping=True, hide_parameters=True)
+        self._engine = sa.create_engine(
+            _with_driver(url),
+            pool_pre_ping=True,
+            hide_parameters=True,
+            json_serializer=_to_json,
+            json_deserializer=orjson.loads,
+        )
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         if self._is_sqlite:
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
@@ -114,6 +122,13 @@ def _with_driver(url: str) -> sa.URL:
     return parsed.set(drivername=drivers[backend])
 
 
+def _to_json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # half a surrogate pair, or a whole number of more than 64 bits
+        return json.dumps(value)
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by `read` and `write`, not by the driver
     for pragma in (
@@ -129,4 +144,5 @@ def insert_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Ma
     """Insert the rows whose unique key is not there yet; the others stay as they are."""
     if rows:
         dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-        connection.execute(dialect.insert(table).on_conflict_do_nothing(), list(rows))
+        one_each = dialect.insert(table).on_conflict_do_nothing().returning(sa.literal_column("1"))
+        connection.execute(one_each, list(rows))  # only what returns something goes in as one statement of many rows

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
+from functools import cache
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -36,7 +37,8 @@ class Used:
     def add(self, other: "Used") -> None:
         """Count the other one too."""
         for name in AMOUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            if amount := getattr(other, name):
+                setattr(self, name, getattr(self, name) + amount)
 
     @property
     def tokens(self) -> int:
@@ -49,11 +51,17 @@ AMOUNTS = tuple(field.name for field in fields(Used))
 
 def add_usage(connection: sa.Connection, used: Mapping[UsageKey, Used]) -> None:
     """Add to what is there, in one order of rows, so that writers beside each other never wait in a circle."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    for key in sorted(used):
-        row = dialect.insert(usage).values(**key._asdict(), **{name: getattr(used[key], name) for name in AMOUNTS})
-        sums = {name: usage.c[name] + row.excluded[name] for name in AMOUNTS}
-        connection.execute(row.on_conflict_do_update(index_elements=list(UsageKey._fields), set_=sums))
+    if used:
+        rows = [key._asdict() | {name: getattr(used[key], name) for name in AMOUNTS} for key in sorted(used)]
+        connection.execute(_adding(connection.dialect.name), rows)
+
+
+@cache
+def _adding(dialect_name: str) -> sa.Insert:
+    """Made once: it takes longer to put together than to carry out."""
+    row = (sqlite if dialect_name == "sqlite" else postgresql).insert(usage)
+    sums = {name: usage.c[name] + row.excluded[name] for name in AMOUNTS}
+    return row.on_conflict_do_update(index_elements=list(UsageKey._fields), set_=sums)
 
 
 def read_usage(connection: sa.Connection, tenant: str, since: date) -> list[tuple[UsageKey, Used]]:
