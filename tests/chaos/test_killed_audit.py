@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from include.quarry.audit.opening import SINKS, audit_folder
+from include.quarry.audit.opening import audit_folder
 from include.quarry.audit.segments import writers
 from include.quarry.audit.shipping import adopt
+from include.quarry.audit.sinks import SINKS
 from include.quarry.audit.verification import verify
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.catalog.schema import audit_records, queries

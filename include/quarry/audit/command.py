@@ -4,8 +4,9 @@ import argparse
 
 from include.quarry.audit.export import export_parquet
 from include.quarry.audit.lookup import Wanted
-from include.quarry.audit.opening import SINKS, audit_folder
+from include.quarry.audit.opening import audit_folder
 from include.quarry.audit.shipping import adopt
+from include.quarry.audit.sinks import SINKS
 from include.quarry.audit.verification import Verification, verify
 from include.quarry.catalog.database import Database
 from include.quarry.errors import InvalidInput

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from include.quarry.audit.opening import SINKS, audit_folder
+from include.quarry.audit.opening import audit_folder
 from include.quarry.audit.sealing import seal
 from include.quarry.audit.shipping import adopt
+from include.quarry.audit.sinks import SINKS
 from include.quarry.audit.verification import verify
 from include.quarry.catalog.database import Database
 from include.quarry.settings import Settings

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from include.quarry.audit.entry import GENESIS, AuditRecord, encode_body, encode_line, hash_of
-from include.quarry.audit.segments import open_folder, open_segment
+from include.quarry.audit.segments import Origin, open_folder, open_segment
 from include.quarry.errors import Unavailable
 
 _SPOILED = b"\t\n"
@@ -38,6 +38,11 @@ class Journal:
         self._number = 0
         self._head = GENESIS
         self._torn = b""
+
+    @property
+    def origin(self) -> Origin:
+        """Where its entries are to be found."""
+        return Origin(self.folder, self.writer)
 
     @property
     def written(self) -> int:

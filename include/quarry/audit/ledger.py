@@ -3,12 +3,11 @@
 import logging
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from include.quarry.audit.entry import AuditRecord
 from include.quarry.audit.journal import Journal
 from include.quarry.audit.refusals import Refusals
-from include.quarry.audit.shipping import Shipper
 from include.quarry.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -17,10 +16,30 @@ _COUNTED = frozenset({401, 429})
 _FIRST_DIGITS = 8
 
 
+class Ships(Protocol):
+    """Whatever brings a journal's entries into the catalog: a `Shipper`, here or in a process of its own."""
+
+    def try_step(self) -> object:
+        """Ship what there is, as often as one likes."""
+        ...
+
+    def waiting_bytes(self) -> int:
+        """How much of the journal is not in the catalog yet."""
+        ...
+
+    def behind_s(self) -> float:
+        """For how long, at most, entries have been waiting; 0 when none does."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the catalog."""
+        ...
+
+
 class Ledger:
     """Keeps records and content. `failures` counts what could not be kept."""
 
-    def __init__(self, journal: Journal, shipper: Shipper, *, required: bool = True, query_share: float = 1.0) -> None:
+    def __init__(self, journal: Journal, shipper: Ships, *, required: bool = True, query_share: float = 1.0) -> None:
         """Without `required`, answers leave although their record cannot be kept. `query_share` of the queries, 0 to
         1, are kept with their content."""
         self.failures = 0
@@ -66,6 +85,7 @@ class Ledger:
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
+        self._shipper.close()
         self._journal.close()
 
     @property
@@ -86,6 +106,7 @@ class Ledger:
         while not ending:
             ending = self._stopped.wait(interval_s)
             self._count(all_of_them=ending)
+            self._journal.look_after()
             self._shipper.try_step()
 
     def _count(self, *, all_of_them: bool) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from include.quarry.audit.entry import Entry, decode_line
 
@@ -64,6 +65,13 @@ def adopted(folder: Path, writer: str) -> Iterator[bool]:
         yield (folder / writer / _LOCK).exists()
     finally:
         os.close(lock)
+
+
+class Origin(NamedTuple):
+    """Who writes a journal, and the folder that it is in, beside others'."""
+
+    folder: Path
+    writer: str
 
 
 @dataclass(frozen=True, slots=True)

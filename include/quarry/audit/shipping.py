@@ -13,8 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from include.quarry.audit.entry import Entry
-from include.quarry.audit.journal import Journal
-from include.quarry.audit.segments import Position, Segments, adopted, writers
+from include.quarry.audit.segments import Origin, Position, Segments, adopted, writers
 from include.quarry.catalog.database import Database
 from include.quarry.errors import QuarryError
 
@@ -25,32 +24,38 @@ _ADOPT_EVERY_S = 5.0
 
 
 class Shipper:
-    """Ships one journal of this process, and adopts what others left beside it."""
+    """Ships one journal, and adopts what the dead left beside it."""
 
-    def __init__(self, journal: Journal, database: Database, sinks: Sequence[Sink]) -> None:
-        self._journal = journal
+    def __init__(self, origin: Origin, database: Database, sinks: Sequence[Sink]) -> None:
+        self._folder = origin.folder
         self._database = database
         self._sinks = sinks
-        self._own = Segments(journal.folder, journal.writer)
+        self._own = Segments(origin.folder, origin.writer)
         self._position = Position()
         self._adopt_at_s = 0.0
         self._shipped_at_s = time.monotonic()
 
-    def try_step(self) -> None:
-        """`step`, as often as one likes: what fails is logged, and the journal keeps it for the next time."""
+    @property
+    def position(self) -> Position:
+        """How far the journal was shipped."""
+        return self._position
+
+    def try_step(self) -> bool:
+        """`step`, as often as one likes; whether it worked. What fails is logged, and waits in the journal."""
         try:
             self.step()
         except (QuarryError, SQLAlchemyError, OSError):
-            logger.exception("audit entries could not be shipped; they wait in %s", self._journal.folder)
+            logger.exception("audit entries could not be shipped; they wait in %s", self._folder)
+            return False
+        return True
 
     def step(self) -> int:
         """Ship what there is; gives how many entries that was."""
-        self._journal.look_after()
         looked_at_s = time.monotonic()
         shipped, self._position = _ship(self._own, self._position, self._database, self._sinks)
         self._shipped_at_s = looked_at_s
         if time.monotonic() >= self._adopt_at_s:
-            shipped += adopt(self._journal.folder, self._database, self._sinks)
+            shipped += adopt(self._folder, self._database, self._sinks)
             self._adopt_at_s = time.monotonic() + _ADOPT_EVERY_S
         return shipped
 
@@ -61,6 +66,10 @@ class Shipper:
     def behind_s(self) -> float:
         """For how long, at most, entries of this process have been waiting; 0 when none does."""
         return time.monotonic() - self._shipped_at_s if self.waiting_bytes() else 0.0
+
+    def close(self) -> None:
+        """Let go of the catalog."""
+        self._database.close()
 
 
 def adopt(folder: Path, database: Database, sinks: Sequence[Sink]) -> int:

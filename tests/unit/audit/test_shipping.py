@@ -28,7 +28,7 @@ def shipped(database: Database) -> list[tuple[str, int, str]]:
 
 def test_entries_are_shipped_once_and_their_segments_forgotten(audit_folder: Path, database: Database) -> None:
     journal = Journal(audit_folder, "retrieval", segment_bytes=1000)
-    shipper = Shipper(journal, database, SINKS)
+    shipper = Shipper(journal.origin, database, SINKS)
     for number in range(30):
         journal.append(record(f"q{number}"))
         if number % 7 == 0:
@@ -48,7 +48,7 @@ def test_content_goes_to_the_query_log_and_nowhere_else(audit_folder: Path, data
     journal.append(record("q1"), content("a very private question"))
     journal.append(record("q2"))
     journal.append(record("q3"), {"kind": "retrieve"})
-    Shipper(journal, database, SINKS).step()
+    Shipper(journal.origin, database, SINKS).step()
     with database.read() as connection:
         (row,) = connection.execute(sa.select(queries))
         bodies = connection.scalars(sa.select(audit_records.c.body)).all()
@@ -63,7 +63,7 @@ def test_the_query_log_names_the_release_that_answered(audit_folder: Path, datab
     release = {"release_id": "brief", "model": "small", "prompt_version": "0123456789ab"}
     journal = Journal(audit_folder, "gateway")
     journal.append(record("q1", facts={"release": release}), content("what?"))
-    Shipper(journal, database, SINKS).step()
+    Shipper(journal.origin, database, SINKS).step()
     with database.read() as connection:
         assert connection.scalar(sa.select(queries.c.release)) == release
 
@@ -74,7 +74,7 @@ def test_a_dead_writers_rest_is_adopted_and_its_torn_line_left_out(
     dead = Journal(audit_folder, "gateway")
     for number in range(3):
         dead.append(record(f"q{number}"))
-    Shipper(dead, database, SINKS).step()
+    Shipper(dead.origin, database, SINKS).step()
     dead.append(record("q3"))
     (segment,) = (audit_folder / dead.writer).glob("0*")
     with segment.open("ab") as file:
@@ -82,7 +82,7 @@ def test_a_dead_writers_rest_is_adopted_and_its_torn_line_left_out(
     dead.close()
     living = Journal(audit_folder, "gateway")
     living.append(record("q9"))
-    Shipper(living, database, SINKS).step()
+    Shipper(living.origin, database, SINKS).step()
     assert sorted(shipped(database)) == sorted(
         [(dead.writer, number + 1, f"q{number}") for number in range(4)] + [(living.writer, 1, "q9")]
     )
@@ -109,7 +109,7 @@ def test_a_death_between_shipping_and_forgetting_doubles_nothing(audit_folder: P
     dead = Journal(audit_folder, "gateway")
     for number in range(5):
         dead.append(record(f"q{number}"), content("what?"))
-    Shipper(dead, database, SINKS).step()
+    Shipper(dead.origin, database, SINKS).step()
     dead.close()
     adopt(audit_folder, database, SINKS)
     assert len(shipped(database)) == 5
@@ -120,7 +120,7 @@ def test_a_busy_catalog_makes_entries_wait_and_loses_none(
 ) -> None:
     monkeypatch.setattr(catalog, "_BUSY_TIMEOUT_MS", 50)
     journal, impatient = Journal(audit_folder, "retrieval"), Database(catalog_url)
-    shipper = Shipper(journal, impatient, SINKS)
+    shipper = Shipper(journal.origin, impatient, SINKS)
     journal.append(record("q1"))
     with database.write() as connection:
         if connection.dialect.name == "postgresql":
@@ -140,7 +140,7 @@ def test_shipping_waits_for_no_writer_of_the_log(
     journal = Journal(audit_folder, "retrieval")
     journal.append(record("q1"))
     with postgres_catalog.write():
-        Shipper(journal, other_connection, SINKS).step()
+        Shipper(journal.origin, other_connection, SINKS).step()
     assert len(shipped(postgres_catalog)) == 1
 
 

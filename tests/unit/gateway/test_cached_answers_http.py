@@ -58,7 +58,7 @@ class House:
         (folder / "plans.yaml").write_text(PLANS)
         plans = read_plans(folder / "plans.yaml")
         self.journal = Journal(folder / "audit", "gateway")
-        self.shipper = Shipper(self.journal, database, (count_usage, store_records))
+        self.shipper = Shipper(self.journal.origin, database, (count_usage, store_records))
         limiter = Limiter(plans, Leases(MemoryCounters(), clock=lambda: 1e9), Quotas(database))
         door = open_test_door(limiter=limiter, ledger=Ledger(self.journal, self.shipper))
         cached = CachedAnswers(Layers(MemoryCache(10**6, 600)), Counts(), lambda *_: {"fast": "fast-1"})

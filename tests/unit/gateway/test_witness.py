@@ -109,7 +109,7 @@ class Front:
 
     def __init__(self, folder: Path, **how: Any) -> None:
         self.journal = Journal(folder, "gateway")
-        shipper = Shipper(self.journal, Database("sqlite://"), [])
+        shipper = Shipper(self.journal.origin, Database("sqlite://"), [])
         self.ledger = Ledger(self.journal, shipper, **how)
         self.platform = platform = Platform()
         door = open_test_door(ledger=self.ledger)

@@ -32,7 +32,7 @@ def ship(database: Database, folder: Path, *records: AuditRecord) -> None:
     journal = Journal(folder, "test")
     for each in records:
         journal.append(each)
-    Shipper(journal, database, [count_usage, store_records]).step()
+    Shipper(journal.origin, database, [count_usage, store_records]).step()
     journal.close()
 
 
@@ -105,7 +105,9 @@ def test_records_that_are_shipped_again_count_once(database: Database, tmp_path:
     journal = Journal(tmp_path, "test")
     journal.append(answer())
     for _ in range(3):
-        Shipper(journal, database, [count_usage, store_records]).step()  # a new one begins at the first entry again
+        Shipper(
+            journal.origin, database, [count_usage, store_records]
+        ).step()  # a new one begins at the first entry again
         journal.append(answer())
     journal.close()
     assert used(database)[UsageKey("acme", DAY, "fast")].answers == 3
@@ -118,8 +120,8 @@ def test_nothing_is_added_up_when_the_records_are_not_stored(database: Database,
     journal = Journal(tmp_path, "test")
     journal.append(record())
     with pytest.raises(RuntimeError):
-        Shipper(journal, database, [count_usage, store_records, fails]).step()
+        Shipper(journal.origin, database, [count_usage, store_records, fails]).step()
     assert used(database) == {}
-    Shipper(journal, database, [count_usage, store_records]).step()
+    Shipper(journal.origin, database, [count_usage, store_records]).step()
     assert used(database) == {UsageKey("acme", DAY): Used(requests=1)}
     journal.close()

@@ -41,7 +41,7 @@ def test_the_metrics_follow_the_ledger(monkeypatch: pytest.MonkeyPatch, tmp_path
     migrate(url)
     database = Database(url)
     journal = Journal(tmp_path / "audit", "gateway")
-    shipper = Shipper(journal, database, [store_records])
+    shipper = Shipper(journal.origin, database, [store_records])
     ledger = Ledger(journal, shipper)
     metrics = AuditMetrics("gateway", ledger, database)
     written, failures = metrics._written.values, metrics._failures.values
