@@ -61,7 +61,8 @@ def _adding(dialect_name: str) -> sa.Insert:
     """Made once: it takes longer to put together than to carry out."""
     row = (sqlite if dialect_name == "sqlite" else postgresql).insert(usage)
     sums = {name: usage.c[name] + row.excluded[name] for name in AMOUNTS}
-    return row.on_conflict_do_update(index_elements=list(UsageKey._fields), set_=sums)
+    adding: sa.Insert = row.on_conflict_do_update(index_elements=list(UsageKey._fields), set_=sums)
+    return adding
 
 
 def read_usage(connection: sa.Connection, tenant: str, since: date) -> list[tuple[UsageKey, Used]]:
