@@ -6,6 +6,7 @@ what was left is adopted.
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -86,14 +87,17 @@ class ShippingProcess:
 
 
 def main() -> None:
-    """The other side: ship at every line, until there are none."""
+    """The other side: ship at every line, until there are none or nobody hears."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     journal = json.loads(sys.stdin.readline())
     database = Database(journal["catalog_url"])
     shipper = Shipper(Origin(Path(journal["folder"]), journal["writer"]), database, SINKS)
     for _ in sys.stdin:
         done = shipper.try_step()
-        print(json.dumps({"done": done, **asdict(shipper.position)}), flush=True)
+        try:
+            os.write(sys.stdout.fileno(), json.dumps({"done": done, **asdict(shipper.position)}).encode() + b"\n")
+        except BrokenPipeError:
+            return
 
 
 if __name__ == "__main__":
