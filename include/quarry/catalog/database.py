@@ -140,9 +140,18 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def insert_many(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows, all of the same columns, with one statement: only one that returns something may hold many.
+
+    One each would have SQLite's driver let go of the interpreter, and wait for it, once a row.
+    """
+    if rows:
+        connection.execute(sa.insert(table).returning(sa.literal_column("1")), list(rows))
+
+
 def insert_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert the rows whose unique key is not there yet; the others stay as they are."""
+    """`insert_many` of those rows whose unique key is not there yet; the others stay as they are."""
     if rows:
         dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-        one_each = dialect.insert(table).on_conflict_do_nothing().returning(sa.literal_column("1"))
-        connection.execute(one_each, list(rows))  # only what returns something goes in as one statement of many rows
+        missing = dialect.insert(table).on_conflict_do_nothing().returning(sa.literal_column("1"))
+        connection.execute(missing, list(rows))

@@ -4,8 +4,8 @@ An upsert writes the change, the document and its chunks together; a caller that
 same connection gets the promise that nothing is lost and nothing is doubled, whatever is killed when.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -13,11 +13,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from include.quarry.catalog.database import insert_many
 from include.quarry.catalog.feed_schema import quarantine
 from include.quarry.catalog.schema import changes, chunks, documents
 from include.quarry.records import UPLOAD_FEED, DocumentKey, Passage, RawDocument, hash_text
 
 Outline = list[tuple[str, int, int]]
+_KEYS_PER_QUERY = 800  # stays below the parameter limit of every SQLite build
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +55,36 @@ def accept_upsert(
 
     What a user deleted by hand stays deleted while a scheduled feed offers the same content again.
     """
-    raw = document.raw
-    connection.execute(sa.delete(quarantine).where(_is(quarantine, raw.key)))
-    present = find_document(connection, raw.key)
-    if present is not None and present.content_hash == document.content_hash:
-        deleted_by_hand = present.feed == UPLOAD_FEED != feed
-        if not present.deleted or deleted_by_hand:
-            return Accepted(present.seq, present.version, changed=False)
-    version = 1 if present is None else present.version + 1
-    accepted = _append(connection, raw.key, "upsert", version, feed, source_at=at, replay_of=replay_of)
-    row = {
-        "seq": accepted.seq,
-        "version": accepted.doc_version,
-        "deleted": False,
-        "feed": feed,
-        "uri": raw.uri,
-        "title": document.title,
-        "content_type": raw.content_type,
-        "content_hash": document.content_hash,
-        "metadata": dict(raw.metadata),
-        "text": document.text,
-        "outline": document.outline,
-        "accepted_at": datetime.now(UTC),
-    }
-    if present is None:
-        first = {"first_accepted_at": row["accepted_at"]}
-        connection.execute(sa.insert(documents).values(**raw.key._asdict(), **row, **first))
-    else:
-        connection.execute(sa.update(documents).where(_is(documents, raw.key)).values(**row))
-    connection.execute(sa.delete(chunks).where(_is(chunks, raw.key)))
-    for chunker, passages in document.passages.items():
-        insert_chunks(connection, raw.key, accepted.doc_version, chunker, passages)
+    (accepted,) = accept_upserts(connection, [(document, at)], feed, replay_of=replay_of)
     return accepted
+
+
+def accept_upserts(
+    connection: sa.Connection,
+    offered: Sequence[tuple[PreparedDocument, datetime | None]],
+    feed: str,
+    *,
+    replay_of: int | None = None,
+) -> list[Accepted]:
+    """`accept_upsert` of different documents, in their order; the statements are those of one, for all of them."""
+    keys = [document.raw.key for document, _ in offered]
+    present = _standing(connection, keys)
+    for its in _are(quarantine, keys):
+        connection.execute(sa.delete(quarantine).where(its))
+    new = [(document, at) for document, at in offered if not _stands(present.get(document.raw.key), document, feed)]
+    common = {"kind": "upsert", "feed": feed, "accepted_at": datetime.now(UTC), "replay_of": replay_of}
+    rows = [
+        {
+            **document.raw.key._asdict(),
+            **common,
+            "doc_version": 1 + (present[document.raw.key].version if document.raw.key in present else 0),
+            "source_at": at,
+        }
+        for document, at in new
+    ]
+    accepted = dict(zip((document.raw.key for document, _ in new), _append(connection, rows), strict=True))
+    _write(connection, [document for document, _ in new], accepted, present, feed)
+    return [accepted.get(key) or Accepted(present[key].seq, present[key].version, changed=False) for key in keys]
 
 
 def accept_delete(
@@ -102,7 +102,8 @@ def accept_delete(
         return None
     if present.deleted:
         return Accepted(present.seq, present.version, changed=False)
-    accepted = _append(connection, key, "delete", present.version + 1, feed, source_at=at, replay_of=replay_of)
+    change = {"kind": "delete", "doc_version": present.version + 1, "feed": feed, "accepted_at": datetime.now(UTC)}
+    (accepted,) = _append(connection, [{**key._asdict(), **change, "source_at": at, "replay_of": replay_of}])
     gone = {"seq": accepted.seq, "version": accepted.doc_version, "deleted": True, "text": "", "outline": []}
     by = {"feed": feed, "accepted_at": datetime.now(UTC)}
     connection.execute(sa.update(documents).where(_is(documents, key)).values(**gone, **by))
@@ -114,28 +115,7 @@ def insert_chunks(
     connection: sa.Connection, key: DocumentKey, doc_version: int, chunker: str, passages: Sequence[Passage]
 ) -> None:
     """Store the passages that one chunker cut from the present version of a document."""
-    seen: Counter[str] = Counter()
-    rows: list[dict[str, Any]] = []
-    for ordinal, passage in enumerate(passages):
-        text_hash = hash_text(passage.embedding_text)
-        rows.append(
-            {
-                "chunk_id": chunk_id(key, text_hash, chunker, seen[text_hash]),
-                **key._asdict(),
-                "doc_version": doc_version,
-                "chunker": chunker,
-                "ordinal": ordinal,
-                "text": passage.text,
-                "context": passage.context,
-                "start": passage.start,
-                "end": passage.end,
-                "tokens": passage.tokens,
-                "text_hash": text_hash,
-            }
-        )
-        seen[text_hash] += 1
-    if rows:
-        connection.execute(sa.insert(chunks), rows)
+    insert_many(connection, chunks, _chunk_rows(key, doc_version, chunker, passages))
 
 
 def chunk_id(key: DocumentKey, text_hash: str, chunker: str, occurrence: int) -> str:
@@ -171,13 +151,107 @@ def age_of(connection: sa.Connection, seq: int) -> int:
     return seq if replay_of is None else int(replay_of)
 
 
-def _append(
-    connection: sa.Connection, key: DocumentKey, kind: str, doc_version: int, feed: str, **more: Any
-) -> Accepted:
-    values = {"kind": kind, "doc_version": doc_version, "feed": feed, "accepted_at": datetime.now(UTC), **more}
-    result = connection.execute(sa.insert(changes).values(**key._asdict(), **values))
-    assert result.inserted_primary_key is not None  # noqa: S101 - the dialects in use always report it
-    return Accepted(int(result.inserted_primary_key[0]), doc_version, changed=True)
+def _standing(connection: sa.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, sa.Row[*tuple[Any, ...]]]:
+    """What is known of those documents that there are or were; not their text."""
+    d = documents.c
+    columns = (d.corpus, d.tenant, d.doc_id, d.seq, d.version, d.deleted, d.feed, d.content_hash)
+    rows = (row for its in _are(documents, keys) for row in connection.execute(sa.select(*columns).where(its)))
+    return {DocumentKey(row.corpus, row.tenant, row.doc_id): row for row in rows}
+
+
+def _stands(present: sa.Row[*tuple[Any, ...]] | None, document: PreparedDocument, feed: str) -> bool:
+    """Whether the catalog has the document as it is offered, or a user's word against it."""
+    if present is None or present.content_hash != document.content_hash:
+        return False
+    deleted_by_hand = present.feed == UPLOAD_FEED != feed
+    return not present.deleted or deleted_by_hand
+
+
+def _write(
+    connection: sa.Connection,
+    written: Sequence[PreparedDocument],
+    accepted: Mapping[DocumentKey, Accepted],
+    present: Collection[DocumentKey],
+    feed: str,
+) -> None:
+    """The documents as they are now, and their chunks."""
+    now = datetime.now(UTC)
+    added: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
+    cut: list[dict[str, Any]] = []
+    for document in written:
+        raw, came = document.raw, accepted[document.raw.key]
+        row = {
+            "seq": came.seq,
+            "version": came.doc_version,
+            "deleted": False,
+            "feed": feed,
+            "uri": raw.uri,
+            "title": document.title,
+            "content_type": raw.content_type,
+            "content_hash": document.content_hash,
+            "metadata": dict(raw.metadata),
+            "text": document.text,
+            "outline": document.outline,
+            "accepted_at": now,
+        }
+        if raw.key in present:
+            changed.append(row | {f"its_{name}": part for name, part in raw.key._asdict().items()})
+        else:
+            added.append(row | raw.key._asdict() | {"first_accepted_at": now})
+        for chunker, passages in document.passages.items():
+            cut += _chunk_rows(raw.key, came.doc_version, chunker, passages)
+    insert_many(connection, documents, added)
+    if changed:
+        its = sa.and_(*(documents.c[name] == sa.bindparam(f"its_{name}") for name in DocumentKey._fields))
+        connection.execute(sa.update(documents).where(its), changed)
+        for those in _are(chunks, [document.raw.key for document in written]):
+            connection.execute(sa.delete(chunks).where(those))
+    insert_many(connection, chunks, cut)
+
+
+def _chunk_rows(key: DocumentKey, doc_version: int, chunker: str, passages: Sequence[Passage]) -> list[dict[str, Any]]:
+    seen: Counter[str] = Counter()
+    rows: list[dict[str, Any]] = []
+    for ordinal, passage in enumerate(passages):
+        text_hash = hash_text(passage.embedding_text)
+        rows.append(
+            {
+                "chunk_id": chunk_id(key, text_hash, chunker, seen[text_hash]),
+                **key._asdict(),
+                "doc_version": doc_version,
+                "chunker": chunker,
+                "ordinal": ordinal,
+                "text": passage.text,
+                "context": passage.context,
+                "start": passage.start,
+                "end": passage.end,
+                "tokens": passage.tokens,
+                "text_hash": text_hash,
+            }
+        )
+        seen[text_hash] += 1
+    return rows
+
+
+def _append(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> list[Accepted]:
+    """The changes, in their order; each gets a `seq` above that of the one before."""
+    if not rows:
+        return []
+    appended = sa.insert(changes).returning(changes.c.seq, sort_by_parameter_order=True)
+    seqs = connection.scalars(appended, list(rows)).all()
+    return [Accepted(seq, row["doc_version"], changed=True) for seq, row in zip(seqs, rows, strict=True)]
+
+
+def _are(table: sa.Table, keys: Sequence[DocumentKey]) -> Iterator[sa.ColumnElement[bool]]:
+    """Conditions that together say: the row is of one of the documents."""
+    doc_ids: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for key in keys:
+        doc_ids[key.corpus, key.tenant].append(key.doc_id)
+    for (corpus, tenant), own in doc_ids.items():
+        for start in range(0, len(own), _KEYS_PER_QUERY):
+            some = table.c.doc_id.in_(own[start : start + _KEYS_PER_QUERY])
+            yield sa.and_(table.c.corpus == corpus, table.c.tenant == tenant, some)
 
 
 def _is(table: sa.Table, key: DocumentKey) -> sa.ColumnElement[bool]:

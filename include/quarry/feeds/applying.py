@@ -1,6 +1,6 @@
 """What becomes of a change in the transaction that accepts it. Functions here run inside that transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from include.quarry.catalog.log import (
     PreparedDocument,
     accept_delete,
     accept_upsert,
+    accept_upserts,
     age_of,
     documents_of_feed,
     find_document,
@@ -53,6 +54,33 @@ def due(connection: sa.Connection, feed: str, batch: Batch, ready: Sequence[Read
             new.remove(message.name)  # a batch may hold it twice
             counted.append(change)
     return counted
+
+
+def apply_all(connection: sa.Connection, feed: str, ready: Sequence[Ready]) -> list[str]:
+    """`apply` each in its order; upserts of different documents that follow each other are accepted together."""
+    outcomes: list[str] = []
+    for run in _runs(ready):
+        if isinstance(run, list):
+            accepted = accept_upserts(connection, [(cut.document, cut.upserted.at) for cut in run], feed)
+            outcomes += ["changed" if each.changed else "unchanged" for each in accepted]
+        else:
+            outcomes.append(apply(connection, feed, run))
+    return outcomes
+
+
+def _runs(ready: Sequence[Ready]) -> Iterator[list[Cut] | Ready]:
+    run: dict[DocumentKey, Cut] = {}
+    for change in ready:
+        cut = change if isinstance(change, Cut) and change.upserted.replaces is None else None
+        if run and (cut is None or cut.document.raw.key in run):
+            yield [*run.values()]
+            run = {}
+        if cut is None:
+            yield change
+        else:
+            run[cut.document.raw.key] = cut
+    if run:
+        yield [*run.values()]
 
 
 def apply(connection: sa.Connection, feed: str, change: Ready) -> str:

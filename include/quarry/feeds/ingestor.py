@@ -16,7 +16,7 @@ from include.quarry.catalog.quarantine import Original, Quarantined, set_aside
 from include.quarry.catalog.versions import chunkers_of
 from include.quarry.chunking.protocol import Chunker
 from include.quarry.errors import ContentTooLarge, InvalidInput, QuarryError, UnreadableContent
-from include.quarry.feeds.applying import Cut, Plain, Ready, apply, apply_again, apply_warily, due, garbled
+from include.quarry.feeds.applying import Cut, Plain, Ready, apply_again, apply_all, apply_warily, due, garbled
 from include.quarry.feeds.content import content_hash
 from include.quarry.feeds.keys import document_key
 from include.quarry.feeds.protocol import Batch, Change, Upserted
@@ -92,7 +92,7 @@ class Ingestor:
 
         def accept(connection: sa.Connection, ready: list[Ready]) -> tuple[list[_Spared], list[str]]:
             taken = due(connection, feed, batch, ready)
-            return self._spared(connection, taken), [apply(connection, feed, change) for change in taken]
+            return self._spared(connection, taken), apply_all(connection, feed, taken)
 
         def accept_warily(connection: sa.Connection, ready: list[Ready]) -> tuple[list[_Spared], list[str]]:
             taken = due(connection, feed, batch, ready)

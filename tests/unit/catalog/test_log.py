@@ -6,7 +6,14 @@ import pytest
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.log import PreparedDocument, accept_delete, accept_upsert, find_document, head
+from include.quarry.catalog.log import (
+    PreparedDocument,
+    accept_delete,
+    accept_upsert,
+    accept_upserts,
+    find_document,
+    head,
+)
 from include.quarry.catalog.offsets import load_offsets, store_offset
 from include.quarry.catalog.quarantine import count_quarantine, set_aside
 from include.quarry.catalog.schema import changes, chunks
@@ -159,3 +166,34 @@ def test_changes_become_visible_in_the_order_of_their_seq(database: Database) ->
     for thread in threads:
         thread.join()
     assert seen == sorted(seen)
+
+
+def test_documents_accepted_together_are_as_if_they_had_come_one_by_one(database: Database) -> None:
+    """New, known, changed, deleted, deleted by hand, over more keys than one query takes."""
+    few = [DocumentKey("main", tenant, name) for tenant in ("red", "blue") for name in ("same", "changed", "gone")]
+    kept_away = DocumentKey("main", "red", "by-hand")
+    many = [DocumentKey("main", "red", f"new-{number}") for number in range(900)]
+    with database.write() as connection:
+        for key in (*few, kept_away):
+            accept_upsert(connection, prepared("one", key), "folder")
+        for key in few:
+            if key.doc_id == "gone":
+                accept_delete(connection, key, "folder")
+        accept_delete(connection, kept_away, "http")
+        set_aside(connection, many[7], "file:///x", "folder", "broken")
+        before = head(connection, "main")
+    offered = [prepared("two" if key.doc_id == "changed" else "one", key, copies=2) for key in (*few, kept_away, *many)]
+    with database.write() as connection:
+        accepted = accept_upserts(connection, [(each, None) for each in offered], "folder")
+    came = dict(zip((each.raw.key for each in offered), accepted, strict=True))
+    stays = {key for key in came if key.doc_id in ("same", "by-hand")}
+    assert {key for key, each in came.items() if not each.changed} == stays
+    assert [each.seq for each in accepted if each.changed] == list(range(before + 1, before + 1 + len(came) - 3))
+    assert {came[key].doc_version for key in few} == {1, 2, 3}
+    with database.read() as connection:
+        assert count_quarantine(connection, "main") == 0
+        for key, each in came.items():
+            row = find_document(connection, key)
+            assert row is not None
+            assert (row.seq, row.version, row.deleted) == (each.seq, each.doc_version, key == kept_away)
+    assert len(chunk_rows(database)) == 2 * (len(came) - 3) + 2

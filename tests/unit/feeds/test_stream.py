@@ -167,21 +167,29 @@ def test_a_batch_that_fails_leaves_neither_changes_nor_offset(
     topic = MemoryTopic()
     for doc_id in "abc":
         topic.send("p", upsert(doc_id, "text"))
-    real, calls = __import__("include.quarry.feeds.applying", fromlist=["x"]).accept_upsert, Counter()
+    topic.send("p", Deleted(key("a")))
 
-    def dies_at_the_second(*arguments: object) -> object:
-        calls["accept"] += 1
-        if calls["accept"] == 2:
-            raise KeyboardInterrupt
-        return real(*arguments)
+    def dies(*_arguments: object) -> object:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr("include.quarry.feeds.applying.accept_upsert", dies_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("include.quarry.feeds.applying.accept_delete", dies)
         reader(database, topic).step()
     assert text_of(database, "a") is None
     with database.read() as connection:
         assert load_offset(connection, "memory:topic", "p") is None
-    assert reader(database, topic).step() == 3
+    assert reader(database, topic).step() == 4
+    assert log_of(database, "a") == ["upsert", "delete"]
+
+
+def test_a_document_that_comes_twice_among_others_keeps_its_order(database: Database) -> None:
+    topic = MemoryTopic()
+    moved = replace(upsert("c", "moved"), replaces=key("b"))
+    for change in (upsert("a", "one"), upsert("b", "one"), upsert("a", "two"), moved, upsert("b", "new")):
+        topic.send("p", change)
+    assert reader(database, topic).step() == 5
+    assert [text_of(database, doc_id) for doc_id in "abc"] == ["two", "new", "moved"]
+    assert log_of(database, "b") == ["upsert", "delete", "upsert"]
 
 
 def test_a_batch_without_changes_moves_the_offset(database: Database) -> None:
