@@ -52,6 +52,7 @@ from ray_apps.jobs.progress import EmbeddingProgress
 logger = logging.getLogger(__name__)
 _RETRY_EVERY_S = 2.0
 _INIT_DEATHS = 3  # in a row, before it is the engine's fault and not that of the nodes
+_FOOTER_READERS = "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS"
 _UNITS_AT_ONCE = 2  # the engine encodes one while the other is claimed, written and handed out
 
 
@@ -177,6 +178,7 @@ def _execute(work: Work, nodes: str) -> None:
         id_column="unit_id", checkpoint_path=str(folder / "checkpoint"), delete_checkpoint_on_success=False
     )
     context.checkpoint_config.checkpoint_actor_memory_bytes = 64 * 1024**2
+    os.environ.setdefault(_FOOTER_READERS, "1")  # else Ray Data starts 32 processes to look at a plan's small files
     files = sorted(str(path) for path in (folder / "units").iterdir())
     units = ray.data.read_parquet(files).repartition(target_num_rows_per_block=1)  # else one actor gets all small files
     receipts = units.map_batches(
