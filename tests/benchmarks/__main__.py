@@ -21,6 +21,7 @@ from tests.benchmarks import (
     changes,
     drift_power,
     front_door,
+    gateway,
     indexer_memory,
     limits_cost,
     priorities,
@@ -93,6 +94,10 @@ def _limits_cost(_arguments: argparse.Namespace, _folder: Path) -> Report:
     return limits_cost.run()
 
 
+def _gateway(arguments: argparse.Namespace, folder: Path) -> Report:
+    return gateway.run(folder / "home", arguments.corpus, arguments.rounds, arguments.seconds)
+
+
 def _front_door(_arguments: argparse.Namespace, _folder: Path) -> Report:
     return front_door.run()
 
@@ -127,6 +132,7 @@ BENCHES: dict[str, Bench] = {
     "changes": _changes,
     "indexer_memory": _indexer_memory,
     "front_door": _front_door,
+    "gateway": _gateway,
     "audit_cost": _audit_cost,
     "priorities": _priorities,
     "streaming": _streaming,
@@ -145,7 +151,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(BENCHES)}; default: all")
     parser.add_argument("--corpus", type=Path, default=REPOSITORY.parent / "shared/data/vaswani", help="BEIR layout")
-    parser.add_argument("--rounds", type=int, default=4, help="rounds of retrieval_http and cache")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds of retrieval_http, gateway and cache")
     parser.add_argument("--seconds", type=float, default=15, help="seconds of one round")
     parser.add_argument("--reads", type=int, default=100_000, help="reads of cache while everything changes")
     parser.add_argument("--documents", type=int, default=3000, help="documents that come at once in changes")

@@ -2,7 +2,7 @@
 
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import rmtree
@@ -59,10 +59,14 @@ def ray_head(settings: Settings) -> Iterator[Installation]:
 
 
 @contextmanager
-def serving(settings: Settings, *names: str) -> Iterator[Installation]:
-    """Applications of the product's Serve configuration run inside, behind the product's ingress."""
+def serving(settings: Settings, *names: str, beside: Mapping[str, str] | None = None) -> Iterator[Installation]:
+    """Applications of the product's Serve configuration run inside, behind the product's ingress; `beside` them, if
+    given, one that is like the first but for these fields."""
     document = serve_document(REPOSITORY / settings.serve_config, settings.host, settings.http_port)
     document["applications"] = [each for each in document["applications"] if each["name"] in names]
+    if beside is not None:
+        document["applications"].append({**document["applications"][0], **beside})
+        names = (*names, beside["name"])
     with ray_head(settings) as installation:
         api = ServeApi(settings.ray_url, installation.ray_token)
         wait_until(lambda: _deployed(api, document), "Ray Serve's API", _START_S, lambda _: None)

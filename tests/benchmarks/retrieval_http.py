@@ -47,6 +47,7 @@ class Side:
     p50_ms: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
     client_ms: list[float] = field(default_factory=list)
+    requests: int = 0
 
     def measure(self, client: Client, seconds: float) -> None:
         """A third of the time with one connection, then the rest with all."""
@@ -55,6 +56,7 @@ class Side:
         before = cpu_s(processes)
         together = self._load(client, CONNECTIONS, seconds * 2 / 3)
         used = cpu_s(processes) - before
+        self.requests += alone.requests + together.requests
         self.p50_ms.append(alone.p50_ms)
         self.p99_ms.append(together.p99_ms)
         self.rates.append(together.rate)
@@ -100,7 +102,7 @@ def run(home: Path, corpus: Path, rounds: int, seconds: float) -> Report:
         url = f"http://{settings.host}:{settings.http_port}/v1/retrieve"
         product = Side(url, bodies, lambda: processes_of(installation), make_token(settings, "default", "retrieve"))
         sides = [floor, product]
-        agreement = _agreement(floor.found(), product.found())
+        agreed = agreement(floor.found(), product.found())
         for side in sides:
             side.warm(client, seconds / 2)
         for number in range(rounds):
@@ -108,10 +110,10 @@ def run(home: Path, corpus: Path, rounds: int, seconds: float) -> Report:
                 side.measure(client, seconds)
             print(f"  round {number + 1}: {floor.rates[-1]:.0f} | {product.rates[-1]:.0f} requests/s", flush=True)
         rest = _at_rest(product)
-    return _report(floor, product, agreement, rest)
+    return _report(floor, product, agreed, rest)
 
 
-def _report(floor: Side, product: Side, agreement: float, rest: float) -> Report:
+def _report(floor: Side, product: Side, agreed: float, rest: float) -> Report:
     def ratio(name: str) -> float:
         return median([p / f for p, f in zip(getattr(product, name), getattr(floor, name), strict=True)])
 
@@ -123,7 +125,7 @@ def _report(floor: Side, product: Side, agreement: float, rest: float) -> Report
         Row(f"p99 ms at {CONNECTIONS}", floor.p99_ms, product.p99_ms, ratio("p99_ms")),
     ]
     notes = [
-        f"the two agree on {agreement:.0%} of the documents in their top {TOP_K}",
+        f"the two agree on {agreed:.0%} of the documents in their top {TOP_K}",
         f"the client takes {median(floor.client_ms + product.client_ms):.2f} ms of CPU a request, not counted above",
         f"the product takes {rest:.1%} of a core when nobody asks; that is part of its CPU a request",
     ]
@@ -159,7 +161,8 @@ def _answers(url: str, body: str) -> bool:
         return False
 
 
-def _agreement(one: list[set[str]], other: list[set[str]]) -> float:
+def agreement(one: list[set[str]], other: list[set[str]]) -> float:
+    """The share of what one side found that the other one found too."""
     return sum(len(a & b) for a, b in zip(one, other, strict=True)) / sum(map(len, one))
 
 
