@@ -16,6 +16,7 @@ PLAN ?=
 TTL ?=
 MINUTES ?= 10
 SEED ?=
+unexport PYTHONDONTWRITEBYTECODE  # else each of many processes would compile all of the repository again
 
 .PHONY: help setup demo test chaos gate up down status logs token lint bench lock deep-model model-servers
 
