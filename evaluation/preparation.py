@@ -86,15 +86,9 @@ def open_corpus(corpus: str, settings: Settings) -> Iterator[OpenedVersion]:
 def _ingest(suite: Suite, settings: Settings, database: Database, tenant: str, on_progress: OnProgress) -> int:
     """Commit the corpus to the log; how many documents that changed."""
     ingestor = Ingestor(database, make_chunker, settings.max_document_bytes)
-    seen: list[str] = []
-
-    def on_item(doc_id: str) -> None:
-        seen.append(doc_id)
-        on_progress(len(seen))
-
     assert suite.corpus_file is not None  # noqa: S101 - checked by the caller
     feed = CorpusFeed(suite.corpus_file, corpus=suite.corpus, tenant=tenant)
-    report = FeedPass(feed, suite.corpus, tenant, ingestor, database).run(on_item)
+    report = FeedPass(feed, suite.corpus, tenant, ingestor, database).run(on_progress)
     return report.changed + report.deleted
 
 

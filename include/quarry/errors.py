@@ -12,7 +12,6 @@
     ├── NotFound                no such corpus, document, version or suite             -> HTTP 404
     ├── Conflict                the state does not allow it now                        -> HTTP 409
     │   ├── ForeignVectors      vectors of another embedding spec were offered
-    │   ├── Fenced              another reader of a feed was quicker
     │   ├── IncompleteIndex     an index does not hold what the log says it must
     │   └── Refused             a candidate was tried and is not good enough
     ├── Unavailable             a part is not ready; try again later                   -> HTTP 503 + Retry-After
@@ -138,12 +137,6 @@ class ForeignVectors(Conflict):
     """Vectors of one embedding spec met an index of another."""
 
     title = "Foreign vector space"
-
-
-class Fenced(Conflict):
-    """Another reader of a feed has accepted what this one holds."""
-
-    title = "Already accepted"
 
 
 class IncompleteIndex(Conflict):

@@ -93,7 +93,7 @@ def ingest(settings: Settings, count: int) -> list[Unit]:
     begins: str | None = None
     while changes := [Upserted(raw) for raw in itertools.islice(raws, _A_TRANSACTION)]:
         ends = changes[-1].raw.key.doc_id
-        ingestor.accept(NAME, Batch("", begins, changes, ends))
+        ingestor.accept(NAME, [Batch("", begins, changes, ends)])
         begins = ends
     with database.read() as connection:
         window = PendingQuery(CORPUS, spec.chunker.fingerprint, spec.embedding.fingerprint)

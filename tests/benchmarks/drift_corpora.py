@@ -17,7 +17,7 @@ from include.quarry.drift.words import words_of
 from include.quarry.embedding.engine import load_embedder
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.errors import InvalidInput
-from include.quarry.feeds.ingestion import make_chunker, open_feed
+from include.quarry.feeds.ingestion import make_chunker, open_listing
 from include.quarry.parsing.registry import parser_for
 from include.quarry.parsing.titles import with_title
 from include.quarry.records import RawDocument, Vectors, hash_text
@@ -61,7 +61,7 @@ class Corpora:
         with tempfile.TemporaryDirectory() as folder, tarfile.open(self.data / KEDRO) as archive:
             inside = f"kedro_docs/{version}/"
             archive.extractall(folder, [m for m in archive if m.name.startswith(inside)], filter="data")
-            for item in open_feed(f"{folder}/{inside}docs", "kedro", "default", 10**8).items():
+            for item in open_listing(f"{folder}/{inside}docs", "kedro", "default", 10**8).items():
                 yield item.load()
 
     def _kept(self, label: str, documents: Callable[[], Iterable[RawDocument]]) -> Embedded:

@@ -3,12 +3,16 @@
 import json
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg2
 from confluent_kafka import Producer
 
+from include.quarry.catalog.database import Database
+from include.quarry.feeds.folder import FolderFeed
 from include.quarry.feeds.kafka import KafkaFeed
+from include.quarry.feeds.listing import ListedFeed
 from include.quarry.feeds.postgres import PostgresFeed
 from include.quarry.feeds.protocol import ChangeFeed, Deleted, Garbled, Upserted
 from include.quarry.feeds.pubsub import PubSubFeed
@@ -22,7 +26,12 @@ GARBAGE = b'{"op": "merge \xf0\x9f\x90\x99"}'
 
 
 class Source(Protocol):
-    """A place where the documents of tenant `red` change. What `garble` sends holds the word `merge`."""
+    """A place where the documents of tenant `red` change. What `garble` sends holds the word `merge`.
+
+    One that keeps no history shows what is there, and not what was there between two looks.
+    """
+
+    keeps_history: bool
 
     def open(self) -> ChangeFeed: ...
 
@@ -41,6 +50,8 @@ def event(doc_id: str, text: str | None) -> bytes:
 
 
 class MemorySource:
+    keeps_history = True
+
     def __init__(self) -> None:
         self._topic = MemoryTopic()
 
@@ -63,7 +74,41 @@ class MemorySource:
         self._topic.away = False
 
 
+class FolderSource:
+    """Each document is a text file."""
+
+    keeps_history = False
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        self._folder = folder
+        self._folder.mkdir()
+        self._database = database
+
+    def open(self) -> ChangeFeed:
+        return ListedFeed(FolderFeed(self._folder, "main", "red", 10_000), "main", "red", self._database)
+
+    def send(self, doc_id: str, text: str | None) -> None:
+        path = self._folder / f"{doc_id}.txt"
+        if text is None:
+            path.unlink()
+            return
+        draft = self._folder / f".{doc_id}"
+        draft.write_text(text)
+        draft.rename(path)
+
+    def garble(self) -> None:
+        (self._folder / "garbage.pdf").write_bytes(GARBAGE)
+
+    def leave(self) -> None:
+        self._folder.rename(self._folder.with_name("elsewhere"))
+
+    def come_back(self) -> None:
+        self._folder.with_name("elsewhere").rename(self._folder)
+
+
 class KafkaSource:
+    keeps_history = True
+
     def __init__(self, server: KafkaServer) -> None:
         self._server = server
         self._topic = f"documents-{uuid.uuid4().hex[:8]}"
@@ -93,6 +138,8 @@ class KafkaSource:
 
 class PostgresSource:
     """A table in a database of its own, which lets nobody in while the source is away."""
+
+    keeps_history = True
 
     def __init__(self, server: str, known: Callable[[str], list[DocumentKey]]) -> None:
         self._name, self._known = f"shop_{uuid.uuid4().hex[:8]}", known
@@ -134,6 +181,8 @@ class PostgresSource:
 
 class PubSubSource:
     """`server` is None where Google's emulator stands in for it, which cannot be sent away."""
+
+    keeps_history = True
 
     def __init__(self, server: PubSubServer | None) -> None:
         self._server = server

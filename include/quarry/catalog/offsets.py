@@ -3,7 +3,6 @@
 import sqlalchemy as sa
 
 from include.quarry.catalog.feed_schema import feed_offsets
-from include.quarry.errors import Fenced
 
 
 def load_offsets(connection: sa.Connection, feed: str) -> dict[str, str]:
@@ -20,15 +19,15 @@ def load_offset(connection: sa.Connection, feed: str, partition: str) -> str | N
     return offset
 
 
-def advance_offset(connection: sa.Connection, feed: str, partition: str, before: str | None, after: str) -> None:
-    """Move the offset of a partition that stands at `before`. Raises `Fenced` when it stands elsewhere by now."""
-    found = load_offset(connection, feed, partition)
-    if found != before:
-        raise Fenced(
-            f"partition {partition!r} of feed {feed!r} stands at {found!r} and not at {before!r}: another reader has "
-            "accepted its changes; go on from there"
-        )
-    store_offset(connection, feed, partition, after)
+def advance_offset(connection: sa.Connection, feed: str, partition: str, before: str | None, after: str | None) -> bool:
+    """Move the offset of a partition, if it stands at `before`; whether it did. Else another reader has moved it."""
+    if load_offset(connection, feed, partition) != before:
+        return False
+    if after is None:
+        forget_offset(connection, feed, partition)
+    else:
+        store_offset(connection, feed, partition, after)
+    return True
 
 
 def store_offset(connection: sa.Connection, feed: str, partition: str, offset: str) -> None:

@@ -41,12 +41,13 @@ Plain = Deleted | Cleared | Garbled
 Ready = Plain | Cut
 
 
-def due(connection: sa.Connection, feed: str, batch: Batch, ready: Sequence[Ready]) -> list[Ready]:
-    """Move the feed past the batch; gives what of it counts. Raises `Fenced` when another reader has moved it."""
+def due(connection: sa.Connection, feed: str, batch: Batch, ready: Sequence[Ready]) -> list[Ready] | None:
+    """Move the feed past the batch; gives what of it counts, None where another reader has moved the feed."""
     if batch.messages is None:
-        advance_offset(connection, feed, batch.partition, batch.begins, batch.ends)
-        return list(ready)
-    store_offset(connection, feed, batch.partition, batch.ends)
+        moved = advance_offset(connection, feed, batch.partition, batch.begins, batch.ends)
+        return list(ready) if moved else None
+    if batch.ends is not None:
+        store_offset(connection, feed, batch.partition, batch.ends)
     new = take_messages(connection, feed, dict(batch.messages))
     counted = []
     for message, change in zip(batch.messages, ready, strict=True):
@@ -84,22 +85,26 @@ def _runs(ready: Sequence[Ready]) -> Iterator[list[Cut] | Ready]:
 
 
 def apply(connection: sa.Connection, feed: str, change: Ready) -> str:
-    """Accept a change; gives whether that `changed` something, left it `unchanged`, or had to be `quarantined`."""
+    """Accept a change; gives whether that `changed` or `deleted` something, left it `unchanged`, or had to be
+    `quarantined`."""
     match change:
         case Cut(document, Upserted(_, at, replaces)):
             accepted = accept_upsert(connection, document, feed, at)
             if replaces is not None and replaces != document.raw.key:
                 accept_delete(connection, replaces, feed, at)
             return "changed" if accepted.changed else "unchanged"
-        case Deleted(key, at):
+        case Deleted(key, at, own):
+            if own and not _wrote(connection, feed, key):
+                return "unchanged"
             gone = accept_delete(connection, key, feed, at)
-            return "changed" if gone is not None and gone.changed else "unchanged"
+            return "deleted" if gone is not None and gone.changed else "unchanged"
         case Cleared(at):
             for key in documents_of_feed(connection, feed):
                 accept_delete(connection, key, feed, at)
-            return "changed"
+            return "deleted"
         case Garbled():
-            original = Original(change.kind, change.content, change.detail)
+            content = change.content
+            original = None if content is None else Original(change.kind, content, change.detail)
             set_aside(connection, change.key, change.uri, feed, change.reason, original=original)
             return "quarantined"
 
@@ -155,6 +160,11 @@ def garbled(change: Upserted, error: Exception) -> Garbled:
         "at": None if change.at is None else change.at.isoformat(),
     }
     return Garbled(raw.key, raw.uri, f"{type(error).__name__}: {error}", raw.content, "document", detail)
+
+
+def _wrote(connection: sa.Connection, feed: str, key: DocumentKey) -> bool:
+    document = find_document(connection, key)
+    return document is None or document.feed == feed
 
 
 def _is_newer(connection: sa.Connection, key: DocumentKey, at_seq: int) -> bool:

@@ -3,13 +3,16 @@
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from include.quarry.errors import ContentTooLarge, NotFound, Unavailable
+from include.quarry.errors import ContentTooLarge, Unavailable
 from include.quarry.feeds.protocol import FeedItem
 from include.quarry.parsing.registry import content_type_of
 from include.quarry.records import DocumentKey, RawDocument
+
+_JUST_NOW_NS = 2 * 10**9  # the coarsest clock of a file system; a clock that is ahead counts as just now, too
 
 
 class FolderFeed:
@@ -27,7 +30,7 @@ class FolderFeed:
 
     def items(self) -> Iterator[FeedItem]:
         if not self._folder.is_dir():
-            raise NotFound(f"folder {self._folder} does not exist; nothing was read or deleted; check the path")
+            raise Unavailable(f"folder {self._folder} does not exist; nothing was read or deleted; check the path")
         for path in sorted(self._files()):
             content_type = content_type_of(path.name)
             if content_type is None:
@@ -65,7 +68,10 @@ class FolderFeed:
             return RawDocument(DocumentKey(self._corpus, self._tenant, doc_id), uri, path.read_bytes(), content_type)
 
         limit = f":over {self._max_bytes}" if too_large else ""  # a higher limit makes it worth another try
-        return FeedItem(doc_id, uri, f"{status.st_size}:{status.st_mtime_ns}{limit}", load)
+        # Written twice within one tick of the clock, a file may look the same; so what is new is read once more later.
+        age_ns = time.time_ns() - status.st_mtime_ns
+        young = ":just now" if age_ns < _JUST_NOW_NS else ""
+        return FeedItem(doc_id, uri, f"{status.st_size}:{status.st_mtime_ns}{limit}{young}", load)
 
 
 def _refuse(error: OSError) -> None:

@@ -4,15 +4,16 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.indexing_work import embedded_already
 from include.quarry.catalog.log import Accepted, PreparedDocument, accept_delete, accept_upsert
-from include.quarry.catalog.offsets import store_offset
-from include.quarry.catalog.quarantine import Original, Quarantined, set_aside
+from include.quarry.catalog.quarantine import Quarantined
 from include.quarry.catalog.versions import chunkers_of
 from include.quarry.chunking.protocol import Chunker
 from include.quarry.errors import ContentTooLarge, InvalidInput, QuarryError, UnreadableContent
@@ -31,17 +32,9 @@ _ATTEMPTS = 3
 Outcome = TypeVar("Outcome")
 Chunkers = Mapping[str, Sequence[ChunkerSpec]]
 """Corpus -> the chunkers of its index versions."""
+_ApplyEach = Callable[[sa.Connection, str, Sequence[Ready]], list[str]]
 _Spared = tuple[str, int] | None
 """A document's corpus, and how many of its passages had their vectors; None for what is no document."""
-
-
-@dataclass(frozen=True, slots=True)
-class FeedOffset:
-    """Where a change stands in its feed, to be stored in the transaction that accepts it."""
-
-    feed: str
-    partition: str
-    offset: str
 
 
 class Ingestor:
@@ -60,7 +53,7 @@ class Ingestor:
         self._max_bytes = max_bytes
         self._work = work
 
-    def upsert(self, raw: RawDocument, feed: str, offset: FeedOffset | None = None) -> Accepted:
+    def upsert(self, raw: RawDocument, feed: str) -> Accepted:
         """Accept a document. Raises `InvalidInput` when it cannot be read; nothing is stored then."""
         blocks = self._parse(raw)
         while True:
@@ -72,8 +65,6 @@ class Ingestor:
                     continue  # an index version with another chunker was born meanwhile: cut for it as well
                 spared = self._spared(connection, [prepared])
                 accepted = accept_upsert(connection, prepared, feed)
-                if offset is not None:
-                    store_offset(connection, offset.feed, offset.partition, offset.offset)
             self._count(spared, ["changed" if accepted.changed else "unchanged"])
             return accepted
 
@@ -82,30 +73,24 @@ class Ingestor:
         with self._database.write() as connection:
             return accept_delete(connection, key, feed)
 
-    def accept(self, feed: str, batch: Batch) -> Counter[str]:
-        """Accept consecutive changes of a stream and move its offset past them, all in one transaction.
+    def accept(self, feed: str, batches: Sequence[Batch]) -> list[Counter[str] | None]:
+        """Accept consecutive changes of a feed's partitions, and move its offsets past them, all in one transaction.
 
-        What cannot be read, or not be stored, is set aside with its reason, and the rest goes on. Gives how many were
-        `changed`, `unchanged` and `quarantined`; messages that were accepted before count as none of them. Raises
-        `Fenced` when the stream's offset is no longer where the batch begins.
+        What cannot be read, or not be stored, is set aside with its reason, and the rest goes on. Gives for each batch
+        how many were `changed`, `deleted`, `unchanged` and `quarantined`; messages that were accepted before count as
+        none of them. A batch is passed over, and None given for it, when the offset of its partition is no longer where
+        it begins: another reader has accepted it.
         """
-
-        def accept(connection: sa.Connection, ready: list[Ready]) -> tuple[list[_Spared], list[str]]:
-            taken = due(connection, feed, batch, ready)
-            return self._spared(connection, taken), apply_all(connection, feed, taken)
-
-        def accept_warily(connection: sa.Connection, ready: list[Ready]) -> tuple[list[_Spared], list[str]]:
-            taken = due(connection, feed, batch, ready)
-            return self._spared(connection, taken), apply_warily(connection, feed, taken)
-
-        read = [self._read(change) for change in batch.changes]
+        changes = [change for batch in batches for change in batch.changes]
+        read = [self._read(change) for change in changes]
         try:
-            spared, outcomes = self._write(read, batch.changes, accept)
+            taken = self._write(read, changes, partial(self._take, feed, batches, apply_all))
         except (ValueError, TypeError, sa.exc.StatementError):
-            logger.exception("the catalog does not take a batch of %s; each change is tried on its own", feed)
-            spared, outcomes = self._write(read, batch.changes, accept_warily)
-        self._count(spared, outcomes)
-        return Counter(outcomes)
+            logger.exception("the catalog does not take batches of %s; each change is tried on its own", feed)
+            taken = self._write(read, changes, partial(self._take, feed, batches, apply_warily))
+        self._count(taken.spared, taken.outcomes)
+        outcomes = iter(taken.outcomes)
+        return [None if size is None else Counter(islice(outcomes, size)) for size in taken.sizes]
 
     def replay(self, found: Quarantined, change: Change) -> str:
         """Accept what was set aside, as a new change; see `apply_again`."""
@@ -114,24 +99,6 @@ class Ingestor:
             return apply_again(connection, found, ready[0])
 
         return self._write([self._read(change)], [change], accept)
-
-    def set_aside(
-        self,
-        key: DocumentKey,
-        uri: str,
-        reason: Exception,
-        offset: FeedOffset,
-        *,
-        raw: RawDocument | None = None,
-        keep_offset: bool = True,
-    ) -> None:
-        """Quarantine what a feed offered; with its offset kept, it is not tried again until that moves."""
-        aside = garbled(Upserted(raw or RawDocument(key, uri, b"", "")), reason)
-        with self._database.write() as connection:
-            original = None if raw is None else Original(aside.kind, aside.content, aside.detail)
-            set_aside(connection, key, uri, offset.feed, aside.reason, original=original)
-            if keep_offset:
-                store_offset(connection, offset.feed, offset.partition, offset.offset)
 
     def _write(
         self,
@@ -147,6 +114,18 @@ class Ingestor:
             with self._database.write() as connection:
                 if _chunkers(connection, changes) == specs:  # else a version with another chunker was born meanwhile
                     return accept(connection, ready)
+
+    def _take(
+        self, feed: str, batches: Sequence[Batch], apply_each: _ApplyEach, connection: sa.Connection, ready: list[Ready]
+    ) -> "_Taken":
+        counted: list[Ready] = []
+        sizes: list[int | None] = []
+        rest = iter(ready)
+        for batch in batches:
+            own = due(connection, feed, batch, list(islice(rest, len(batch.changes))))
+            sizes.append(None if own is None else len(own))
+            counted += own or []
+        return _Taken(sizes, self._spared(connection, counted), apply_each(connection, feed, counted))
 
     def _spared(self, connection: sa.Connection, taken: Sequence[Ready | PreparedDocument]) -> list[_Spared]:
         """Of each document, how many of its passages have their vectors already."""
@@ -225,6 +204,14 @@ class Ingestor:
             content_hash=content_hash(raw),
             passages=passages,
         )
+
+
+class _Taken(NamedTuple):
+    """How many changes of each batch counted, None for one that another reader had accepted; and what became of all."""
+
+    sizes: list[int | None]
+    spared: list[_Spared]
+    outcomes: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,10 @@
-"""The feed ports: places that documents come from.
+"""The port of feeds: places that documents come from, and tell of their changes in order.
 
-A `Feed` lists all it has, and its partitions are its documents. A `ChangeFeed` tells of changes in order, and its
-partitions are streams. Either way the offset of a partition is stored in the transaction that accepts the change.
+The offset of each partition is stored in the transaction that accepts its changes. A source that keeps no history, but
+can list all it has, is a `Listing`; `ListedFeed` makes a `ChangeFeed` of it.
 
-There are two because a listing is no stream. It has no order to keep and no place to go on from; what it deleted shows
-only in that it is listed no more; and a file that cannot be read today is offered again tomorrow, though it did not
-change. As a `ChangeFeed` it would have to be told of all its offsets, forget those of documents that are gone, and set
-aside without moving on, which no stream needs. What users send over HTTP (`Uploads`) comes through neither: its sender
-waits for the catalog and is told the `seq`, so that nothing is ever left to be pulled.
+What users send over HTTP (`Uploads`) comes through no feed: its sender waits for the catalog, is told the `seq`, or why
+it cannot be read, so that nothing is ever left to be pulled or set aside.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,8 +28,8 @@ class FeedItem:
     load: Callable[[], RawDocument]
 
 
-class Feed(Protocol):
-    """A feed that can list all it has, so that what it no longer lists was deleted."""
+class Listing(Protocol):
+    """A source that can list all it has, so that what it no longer lists was deleted."""
 
     @property
     def name(self) -> str:
@@ -40,7 +37,7 @@ class Feed(Protocol):
         ...
 
     def items(self) -> Iterator[FeedItem]:
-        """Everything there is now, in a stable order. Raises `NotFound` when the source itself is gone."""
+        """Everything there is now, in a stable order. Raises `Unavailable` when the source itself is gone."""
         ...
 
 
@@ -58,10 +55,11 @@ class Upserted:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A document is gone."""
+    """A document is gone; with `own`, only from this feed, which does not count once another one has written it."""
 
     key: DocumentKey
     at: datetime | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,8 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class Garbled:
-    """What came cannot be understood: it is set aside under a key that tells where it stood, with its bytes.
+    """What came cannot be understood: it is set aside under a key that tells where it stood, with its bytes if they
+    could be had.
 
     `detail` is a plain object with what is needed to read the bytes again; the feed knows what that is.
     """
@@ -81,7 +80,7 @@ class Garbled:
     key: DocumentKey
     uri: str
     reason: str
-    content: bytes
+    content: bytes | None
     kind: Literal["document", "message", "row"] = "message"
     detail: Mapping[str, Any] = field(default_factory=dict)
 
@@ -101,7 +100,8 @@ class Batch:
     """Consecutive changes of one partition.
 
     `begins` is the offset that must stand in the catalog for the batch to count, None for a partition that was never
-    read; `ends` is the one that stands there afterwards. Offsets are texts that only the feed understands.
+    read; `ends` is the one that stands there afterwards, None where the partition is no more. Offsets are texts that
+    only the feed understands.
 
     A source without offsets names the message of each change instead: those that the catalog has accepted before are
     passed over, the others count, wherever the batch begins.
@@ -110,7 +110,7 @@ class Batch:
     partition: str
     begins: str | None
     changes: Sequence[Change]
-    ends: str
+    ends: str | None
     messages: Sequence[Message] | None = None
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.offsets import load_offset
-from include.quarry.errors import Fenced, Unavailable
+from include.quarry.errors import Unavailable
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.pace import Pace
 from include.quarry.feeds.protocol import Batch, ChangeFeed, Garbled
@@ -68,32 +68,32 @@ class Stream:
     def step(self) -> int:
         """Pull once and accept what came; gives how many changes that was. Raises `Unavailable`."""
         batches = self._feed.pull(self._offset, limit=self._pace.limit, wait_s=self._pace.wait_s)
-        for place, batch in enumerate(batches):
-            try:
-                self._accept(batch)
-            except Unavailable:
-                for left in batches[place:]:  # or nothing would bring them until the next change of their partition
-                    self._feed.rewind(left.partition)
-                raise
+        try:
+            counts = self._ingestor.accept(self._feed.name, batches) if batches else []
+        except Unavailable:
+            for batch in batches:  # or nothing would bring them until the next change of their partition
+                self._feed.rewind(batch.partition)
+            raise
+        for batch, counted in zip(batches, counts, strict=True):
+            self._note(batch, counted)
         count = sum(len(batch.changes) for batch in batches)
         self._pace.pulled(count)
         return count
 
-    def _accept(self, batch: Batch) -> None:
-        try:
-            counts = self._ingestor.accept(self._feed.name, batch)
-        except Fenced as error:
+    def _note(self, batch: Batch, counted: Counter[str] | None) -> None:
+        if counted is None:
             self.progress.fenced += 1
-            logger.info("%s", error)
+            logger.info("another reader of %s has accepted changes of %s", self._feed.name, batch.partition)
             self._feed.rewind(batch.partition)
             return
         self.progress.batches += 1
-        self.progress.changes.update(counts)
+        self.progress.changes.update(counted)
         for change in reversed(batch.changes):
             if not isinstance(change, Garbled) and change.at is not None:
                 self.progress.told_at[batch.partition] = change.at
                 break
-        self._feed.accepted(batch.partition, batch.ends)
+        if batch.ends is not None:
+            self._feed.accepted(batch.partition, batch.ends)
 
     def _offset(self, partition: str) -> str | None:
         with self._database.read() as connection:

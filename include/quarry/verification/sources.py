@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from include.quarry.errors import InvalidInput, NotFound
+from include.quarry.errors import InvalidInput, NotFound, Unavailable
 from include.quarry.feeds.content import content_hash
 from include.quarry.feeds.feed_specs import FeedSpec, KafkaSpec, PostgresSpec
-from include.quarry.feeds.ingestion import open_feed
-from include.quarry.feeds.protocol import Feed
+from include.quarry.feeds.ingestion import open_listing
+from include.quarry.feeds.protocol import Listing
 from include.quarry.records import DocumentKey
 from include.quarry.verification.buckets import Documents
 
@@ -36,18 +36,18 @@ def open_source(named: str, specs: Sequence[FeedSpec], *, corpus: str, tenant: s
             return Source(spec.feed, spec.corpus, partial(_of_topic, spec))
         if isinstance(spec, PostgresSpec) and named in (spec.table, spec.full_table, spec.feed):
             return Source(spec.feed, spec.corpus, partial(_of_table, spec))
-    feed = open_feed(named, corpus, tenant, max_bytes)
+    listing = open_listing(named, corpus, tenant, max_bytes)
     try:
-        next(iter(feed.items()), None)
-    except NotFound as error:
+        next(iter(listing.items()), None)
+    except Unavailable as error:
         known = [spec.topic for spec in specs if isinstance(spec, KafkaSpec)]
         known += [spec.table for spec in specs if isinstance(spec, PostgresSpec)]
         raise NotFound(f"{named!r} is no folder, and no topic or table of QUARRY_FEEDS; those are {known}") from error
-    return Source(feed.name, corpus, partial(_of_feed, feed))
+    return Source(listing.name, corpus, partial(_of_listing, listing))
 
 
-def _of_feed(feed: Feed) -> Iterator[tuple[DocumentKey, str]]:
-    for item in feed.items():
+def _of_listing(listing: Listing) -> Iterator[tuple[DocumentKey, str]]:
+    for item in listing.items():
         try:
             raw = item.load()
         except (InvalidInput, OSError):

@@ -22,7 +22,7 @@ def test_a_stream_shows_its_offsets_its_lag_since_the_source_changed_and_its_qua
         for doc_id, at in (("a", hour_ago), ("b", None))
     ]
     poison = Garbled(DocumentKey("main", "default", "documents/0/2"), "x", "not JSON", b"\xff")
-    ingestor.accept(TOPIC, Batch("documents/0", None, [*changes, poison], "3"))
+    ingestor.accept(TOPIC, [Batch("documents/0", None, [*changes, poison], "3")])
     with database.read() as connection:
         (behind,) = feed_activity(connection, "main", 1)
         (level,) = feed_activity(connection, "main", 3)

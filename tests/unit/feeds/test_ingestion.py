@@ -1,6 +1,7 @@
 """A pass over a feed: new, changed, deleted and unreadable documents, and passes that die."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import Accepted, accept_delete, find_document
 from include.quarry.catalog.quarantine import list_quarantine
 from include.quarry.catalog.schema import changes
-from include.quarry.errors import NotFound, Unavailable
+from include.quarry.errors import Unavailable
 from include.quarry.feeds.folder import FolderFeed
 from include.quarry.feeds.ingestion import FeedPass, IngestReport, make_chunker
 from include.quarry.feeds.ingestor import Ingestor
+from include.quarry.feeds.listing import ListedFeed
+from include.quarry.feeds.protocol import Batch
+from include.quarry.operations.health import wait_until
 from include.quarry.records import DocumentKey
 
 MAX_BYTES = 20_000
@@ -26,16 +30,19 @@ class Folder:
     def __init__(self, path: Path, database: Database) -> None:
         self.path = path
         self.database = database
+        self.written = 0
 
     def write(self, name: str, text: str | bytes) -> None:
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(text if isinstance(text, bytes) else text.encode())
+        self.written += 1
+        os.utime(target, (self.written, self.written))  # long ago, and another time for each
 
-    def scan(self, on_item: Callable[[str], None] = lambda doc_id: None) -> IngestReport:
+    def scan(self, on_progress: Callable[[int], None] = lambda seen: None, *, at_once: int = 64) -> IngestReport:
         feed = FolderFeed(self.path, "main", "default", MAX_BYTES)
         ingestor = Ingestor(self.database, make_chunker, MAX_BYTES)
-        return FeedPass(feed, "main", "default", ingestor, self.database).run(on_item)
+        return FeedPass(feed, "main", "default", ingestor, self.database, at_once=at_once).run(on_progress)
 
     def text(self, doc_id: str) -> str | None:
         with self.database.read() as connection:
@@ -74,9 +81,24 @@ def test_unchanged_files_are_not_even_read(folder: Folder, monkeypatch: pytest.M
 def test_a_touched_file_with_the_same_content_is_no_change(folder: Folder) -> None:
     folder.write("a.md", "Text.")
     folder.scan()
-    os.utime(folder.path / "a.md", (1, 1))
+    os.utime(folder.path / "a.md", (100, 100))
     assert folder.scan().unchanged == 1
     assert folder.change_count() == 1
+
+
+def test_a_file_written_twice_within_a_tick_of_the_clock_is_not_missed(folder: Folder) -> None:
+    folder.write("a.md", "One.")
+    now_ns = time.time_ns()
+    os.utime(folder.path / "a.md", ns=(now_ns, now_ns))
+    folder.scan()
+    folder.write("a.md", "Two.")
+    os.utime(folder.path / "a.md", ns=(now_ns, now_ns))
+
+    def seen() -> bool:
+        folder.scan()
+        return folder.text("a.md") == "Two."
+
+    wait_until(seen, "the second text", 30, lambda _: None)
 
 
 def test_an_unreadable_file_is_quarantined_with_its_reason_and_the_rest_goes_on(folder: Folder) -> None:
@@ -116,9 +138,34 @@ def test_a_missing_folder_deletes_nothing(folder: Folder) -> None:
     folder.write("a.md", "Text.")
     folder.scan()
     folder.path.rename(folder.path.with_name("elsewhere"))
-    with pytest.raises(NotFound, match="nothing was read or deleted"):
+    with pytest.raises(Unavailable, match="nothing was read or deleted"):
         folder.scan()
     assert folder.text("a.md") == "Text."
+
+
+def test_a_pass_takes_many_documents_in_one_transaction(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(10):
+        folder.write(f"{number}.md", f"Document number {number}.")
+    folder.write("5.md", b"\x00 spoiled")
+    taken: list[int] = []
+    really_accept = Ingestor.accept
+
+    def accept(self: Ingestor, feed: str, batches: list[Batch]) -> object:
+        taken.append(len(batches))
+        return really_accept(self, feed, batches)
+
+    monkeypatch.setattr(Ingestor, "accept", accept)
+    assert folder.scan() == IngestReport(seen=10, changed=9, unchanged=0, deleted=0, quarantined=1)
+    assert taken == [10]
+
+
+def test_of_two_passes_at_once_each_document_is_accepted_by_one(folder: Folder) -> None:
+    folder.write("a.md", "Text.")
+    slow = ListedFeed(FolderFeed(folder.path, "main", "default", MAX_BYTES), "main", "default", folder.database)
+    held = slow.pull(lambda partition: None, limit=10, wait_s=0)
+    folder.scan()
+    assert Ingestor(folder.database, make_chunker, MAX_BYTES).accept(slow.name, held) == [None]
+    assert folder.change_count() == 1
 
 
 @pytest.mark.parametrize("killed_after", range(1, 6))
@@ -126,17 +173,14 @@ def test_a_killed_pass_continues_where_it_stopped(folder: Folder, killed_after: 
     class Killed(BaseException):
         pass
 
-    done: list[str] = []
-
-    def die(doc_id: str) -> None:
-        done.append(doc_id)
-        if len(done) == killed_after:
+    def die(seen: int) -> None:
+        if seen == killed_after:
             raise Killed
 
     for number in range(5):
         folder.write(f"{number}.md", f"Document number {number}.")
     with pytest.raises(Killed):
-        folder.scan(on_item=die)
+        folder.scan(die, at_once=1)
     report = folder.scan()
     assert (report.changed, report.unchanged) == (5 - killed_after, killed_after)
     assert folder.change_count() == 5
@@ -152,7 +196,7 @@ def test_a_pass_killed_among_its_deletes_loses_and_doubles_none(
 
     calls: list[DocumentKey] = []
 
-    def die(connection: sa.Connection, key: DocumentKey, feed: str) -> Accepted | None:
+    def die(connection: sa.Connection, key: DocumentKey, feed: str, at: None) -> Accepted | None:
         calls.append(key)
         if len(calls) == killed_at and when == "before the delete":
             raise Killed
@@ -167,8 +211,8 @@ def test_a_pass_killed_among_its_deletes_loses_and_doubles_none(
     for number in range(4):
         (folder.path / f"{number}.md").unlink()
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr("include.quarry.feeds.ingestion.accept_delete", die)
-        folder.scan()
+        patched.setattr("include.quarry.feeds.applying.accept_delete", die)
+        folder.scan(at_once=1)
     assert folder.change_count() == 5 + killed_at - 1
     assert folder.scan().deleted == 4 - killed_at + 1
     assert folder.scan() == IngestReport(seen=1, changed=0, unchanged=1, deleted=0, quarantined=0)

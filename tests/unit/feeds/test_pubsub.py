@@ -115,7 +115,7 @@ def test_what_a_reader_held_for_too_long_cannot_overtake_what_came_after(server,
     server.lapse()
     send(topic, "a", "two")
     open_stream(topic).step()
-    assert ingestor(database).accept(slow.name, held) == Counter()
+    assert ingestor(database).accept(slow.name, [held]) == [Counter()]
     assert (log_of(database, "a"), text_of(database, "a")) == (["upsert", "upsert"], "two")
     slow.close()
 
@@ -127,7 +127,7 @@ def test_one_key_is_not_read_past_what_another_reader_has_in_hand(server, topic,
     send(topic, "a", "two")
     second = open_stream(topic)
     assert second.step() == 0
-    ingestor(database).accept(first.name, held)
+    ingestor(database).accept(first.name, [held])
     first.accepted(held.partition, held.ends)
     wait_until(lambda: second.step() == 1, "the next change", 30, lambda _: None)
     assert text_of(database, "a") == "two"
@@ -143,7 +143,7 @@ def test_a_handful_larger_than_asked_for_is_given_in_parts(topic, database) -> N
         for batch in feed.pull(lambda _: None, limit=limit, wait_s=5):
             sizes.append(len(batch.changes))
             if limit == 2:
-                ingestor(database).accept(feed.name, batch)
+                ingestor(database).accept(feed.name, [batch])
                 feed.accepted(batch.partition, batch.ends)
     assert sizes == [5, 2, 2, 1]
     assert (log_of(database, "a"), text_of(database, "a")) == (["upsert"] * 5, "text 4")

@@ -42,7 +42,7 @@ class Indexer:
 
     def stream(self, *changes: Upserted | Deleted) -> None:
         ends = str(int(self._at or 0) + len(changes))
-        self.ingestor.accept("stream:kafka:quarry:t", Batch("t/0", self._at, list(changes), ends))
+        self.ingestor.accept("stream:kafka:quarry:t", [Batch("t/0", self._at, list(changes), ends)])
         self._at = ends
         self.embed()
 

@@ -141,7 +141,7 @@ def test_the_same_text_and_title_in_a_thousand_documents_is_embedded_once(
 ) -> None:
     ingestor = Ingestor(database, make_chunker, 10**6)
     upserts = [_upsert(f"doc-{number}", "Granite is quarried behind the hill.") for number in range(1000)]
-    ingestor.accept("stream:kafka:quarry:notes", Batch("notes/0", None, upserts, "1000"))
+    ingestor.accept("stream:kafka:quarry:notes", [Batch("notes/0", None, upserts, "1000")])
     while fresh.step():
         pass
     assert len(engine.texts) == 1
@@ -153,13 +153,13 @@ def test_a_typo_mended_in_a_long_document_embeds_three_texts_at_most(
     ingestor = Ingestor(database, make_chunker, 10**6)
     paragraphs = [f"Layer {number} holds " + f"granite of the kind {number} and slate " * 30 for number in range(200)]
     text = "\n\n".join(paragraphs)
-    ingestor.accept("stream:kafka:quarry:notes", Batch("notes/0", None, [_upsert("long", text)], "1"))
+    ingestor.accept("stream:kafka:quarry:notes", [Batch("notes/0", None, [_upsert("long", text)], "1")])
     while fresh.step():
         pass
     assert len(engine.texts) >= 200
     engine.texts.clear()
     mended = text.replace("Layer 100 holds", "Layer 100 contains")
-    ingestor.accept("stream:kafka:quarry:notes", Batch("notes/0", "1", [_upsert("long", mended)], "2"))
+    ingestor.accept("stream:kafka:quarry:notes", [Batch("notes/0", "1", [_upsert("long", mended)], "2")])
     while fresh.step():
         pass
     assert 1 <= len(engine.texts) <= 3

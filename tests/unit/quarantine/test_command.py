@@ -65,7 +65,7 @@ class Stream:
 
     def bring(self, *changes: Change) -> dict[str, int]:
         ends = str(int(self._at or "0") + len(changes))
-        counts = self._ingestor.accept(self._feed, Batch("p", self._at, changes, ends))
+        (counts,) = self._ingestor.accept(self._feed, [Batch("p", self._at, changes, ends)])
         self._at = ends
         return dict(counts)
 

@@ -27,7 +27,7 @@ def test_every_change_is_told_once_when_it_becomes_searchable(tmp_path: Path, mo
     for number in range(3):
         raw = RawDocument(DocumentKey("main", "red", str(number)), "x", b"Granite.", "text/plain")
         batch = Batch("p", str(number) if number else None, [Upserted(raw, at)], str(number + 1))
-        Ingestor(database, make_chunker, 1000).accept("stream:x", batch)
+        Ingestor(database, make_chunker, 1000).accept("stream:x", [batch])
     watermark = {"main": 1}
     metrics = FreshnessMetrics(database, SimpleNamespace(watermarks=lambda: dict(watermark)))
     metrics.look()

@@ -1,0 +1,116 @@
+"""A listing as a stream: each document is a partition, whose offset differs whenever its content may.
+
+A pass tells of everything whose offset is not the catalog's, and then of what is listed no more. A listing has no
+history: of several changes between two passes, the last one is seen.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.log import find_document
+from include.quarry.catalog.offsets import load_offsets
+from include.quarry.errors import InvalidInput, QuarryError
+from include.quarry.feeds.protocol import Batch, Change, Deleted, FeedItem, Garbled, Listing, OffsetOf, Upserted
+from include.quarry.records import UPLOAD_FEED, DocumentKey
+
+logger = logging.getLogger(__name__)
+_HELD_BYTES = 2**24
+"""So much content is in hand at once, or one document."""
+
+
+class ListedFeed:
+    """See `ChangeFeed`. `listed` counts the documents of the pass that is under way, or was the last one."""
+
+    def __init__(self, listing: Listing, corpus: str, tenant: str, database: Database) -> None:
+        self._listing = listing
+        self._corpus = corpus
+        self._tenant = tenant
+        self._database = database
+        self._pass: Iterator[Batch] | None = None
+        self.listed = 0
+
+    @property
+    def name(self) -> str:
+        return self._listing.name
+
+    def pull(self, offset_of: OffsetOf, *, limit: int, wait_s: float) -> list[Batch]:
+        """Gives nothing, after `wait_s`, when a pass is over; the next pull begins another."""
+        if self._pass is None:
+            self._pass = self._look()
+        batches, held_bytes = list[Batch](), 0
+        for batch in self._pass:
+            batches.append(batch)
+            held_bytes += sum(len(change.raw.content) for change in batch.changes if isinstance(change, Upserted))
+            if len(batches) >= limit or held_bytes > _HELD_BYTES:
+                return batches
+        if not batches:
+            self._pass = None
+            time.sleep(wait_s)
+        return batches
+
+    def accepted(self, partition: str, offset: str) -> None:
+        """Nobody is to be told."""
+
+    def rewind(self, partition: str) -> None:
+        """A new pass comes by everything."""
+        self._pass = None
+
+    def lag(self) -> dict[str, int]:
+        """A listing does not tell what has changed before it is read."""
+        return {}
+
+    def close(self) -> None:
+        self._pass = None
+
+    def _look(self) -> Iterator[Batch]:
+        with self._database.read() as connection:
+            known = load_offsets(connection, self.name)
+        listed: set[str] = set()
+        for item in self._listing.items():
+            listed.add(item.doc_id)
+            self.listed = len(listed)
+            if (before := known.get(item.doc_id)) != item.offset:
+                yield from self._offer(item, before)
+        self.listed = len(listed)
+        for doc_id in sorted(known.keys() - listed):
+            yield Batch(doc_id, known[doc_id], [Deleted(self._key(doc_id), own=True)], None)
+
+    def _offer(self, item: FeedItem, before: str | None) -> Iterator[Batch]:
+        key = self._key(item.doc_id)
+        after: str | None = item.offset
+        try:
+            self._check_owner(key)
+            change: Change = Upserted(item.load())
+        except FileNotFoundError:
+            return  # deleted while we looked: the next pass no longer lists it
+        except InvalidInput as reason:
+            change = _garbled(key, item, reason)
+        except QuarryError:
+            raise
+        except OSError as reason:
+            change, after = _garbled(key, item, reason), before  # may be readable next time, though it is the same
+        except Exception as reason:  # its format is nothing that anybody thought of; one document must not end the pass
+            logger.exception("%r could not be loaded", item.uri)
+            change, after = _garbled(key, item, reason), before
+        yield Batch(item.doc_id, before, [change], after)
+
+    def _check_owner(self, key: DocumentKey) -> None:
+        """Two scheduled feeds must not take turns in writing one document."""
+        with self._database.read() as connection:
+            document = find_document(connection, key)
+        if document is None or document.deleted or document.feed in (self.name, UPLOAD_FEED):
+            return
+        raise InvalidInput(
+            f"doc_id {key.doc_id!r} belongs to the feed {document.feed!r}; ingest the two feeds into different corpora "
+            "or tenants"
+        )
+
+    def _key(self, doc_id: str) -> DocumentKey:
+        return DocumentKey(self._corpus, self._tenant, doc_id)
+
+
+def _garbled(key: DocumentKey, item: FeedItem, reason: Exception) -> Garbled:
+    logger.warning("%r is set aside: %s", item.uri, reason)
+    return Garbled(key, item.uri, f"{type(reason).__name__}: {reason}", None, "document")
