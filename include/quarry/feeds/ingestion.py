@@ -22,6 +22,8 @@ from include.quarry.settings import Settings
 from include.quarry.specs import ChunkerSpec
 
 logger = logging.getLogger(__name__)
+ENVIRONMENT = "environment:"
+"""The source that is no folder: the installed distributions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def open_listing(source: str, corpus: str, tenant: str, max_bytes: int) -> Listi
     """The listing that a source names."""
     check_name("corpus", corpus)
     check_name("tenant", tenant)
-    if source == "environment:":
+    if source == ENVIRONMENT:
         return EnvironmentFeed(corpus, tenant)
     return FolderFeed(Path(source), corpus, tenant, max_bytes)
 

@@ -3,8 +3,10 @@
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from include.quarry.catalog.database import Database
@@ -21,6 +23,8 @@ from include.quarry.specs import EmbeddingSpec, IndexSpec
 logger = logging.getLogger(__name__)
 _LEASE_S = 20.0  # many times what a batch takes, and not more than its texts may wait when their embedder dies
 _LOOK_AGAIN_S = 30.0
+_Target = tuple[str, str, str]
+"""Corpus, fingerprint of its chunker, fingerprint of its space."""
 
 
 class FreshTail:
@@ -44,7 +48,8 @@ class FreshTail:
         self._bulk_grace = timedelta(seconds=bulk_grace_s)
         self._batch_size = batch_size
         self._work = work or Work()
-        self._done_until: dict[tuple[str, str, str], tuple[int, datetime]] = {}
+        self._done_until: dict[_Target, tuple[int, datetime]] = {}
+        self._passed: dict[tuple[_Target, bool], tuple[int, datetime]] = {}
         self._stopped = threading.Event()
 
     def run(self, interval_s: float) -> None:
@@ -85,12 +90,14 @@ class FreshTail:
         done_until, looked_at = self._done_until.get(target, (-1, now))
         if done_until == newest and now - looked_at < timedelta(seconds=_LOOK_AGAIN_S):
             return 0  # nothing was accepted since the corpus had no pending text
-        texts = self._pending(*target, self._owner)
+        texts = self._pending(target, self._owner)
         if texts:
             count = self._embed(texts, spec.embedding)
             self._work.add(corpus, "embedded", count)
             return count
-        if not self._pending(*target, None):  # else another owner is at it, and may die
+        if self._pending(target, None):  # another owner is at it, and may die
+            self._passed.clear()
+        else:
             self._done_until[target] = (newest, now)
         return 0
 
@@ -104,10 +111,26 @@ class FreshTail:
             release(self._database, spec.fingerprint, self._owner)
         return len(batch)
 
-    def _pending(self, corpus: str, chunker: str, fingerprint: str, claimant: str | None) -> list[PendingText]:
-        size = self._batch_size
-        overdue_at = datetime.now(UTC) - self._bulk_grace
-        uploads = PendingQuery(corpus, chunker, fingerprint, fresh=True, claimant=claimant, limit=size)
-        overdue = PendingQuery(corpus, chunker, fingerprint, changed_until=overdue_at, claimant=claimant, limit=size)
+    def _pending(self, target: _Target, claimant: str | None) -> list[PendingText]:
+        now = datetime.now(UTC)
+        common = PendingQuery(*target, claimant=claimant, limit=self._batch_size)
+        uploads = replace(common, fresh=True)
+        overdue = replace(common, changed_until=now - self._bulk_grace)
         with self._database.read() as connection:
-            return pending_texts(connection, uploads) or pending_texts(connection, overdue)
+            for query in (uploads, overdue):
+                if texts := self._look(connection, target, query, now):
+                    return texts
+        return []
+
+    def _look(
+        self, connection: sa.Connection, target: _Target, query: PendingQuery, now: datetime
+    ) -> list[PendingText]:
+        """Begin where the last look found the first pending text, else each would pass all that is embedded. What
+        another owner had claimed then and has not embedded is found by the next look from the beginning."""
+        passed, began_at = self._passed.get((target, query.fresh), (0, now))
+        if query.claimant is None or now - began_at > timedelta(seconds=_LOOK_AGAIN_S):
+            passed, began_at = 0, now
+        texts = pending_texts(connection, replace(query, after=passed))
+        if texts and query.claimant is not None:
+            self._passed[target, query.fresh] = texts[0].seq - 1, began_at
+        return texts

@@ -11,11 +11,13 @@ from include.quarry.records import STREAM_FEEDS, UPLOAD_FEED, Passage
 
 @dataclass(frozen=True, slots=True)
 class PendingText:
-    """A distinct text without a vector. `text` is what the embedder is given; `tokens` is its length."""
+    """A distinct text without a vector. `text` is what the embedder is given; `tokens` is its length, `seq` the newest
+    change of the first document that it is in."""
 
     text_hash: str
     text: str
     tokens: int
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class PendingQuery:
     """Whose texts: one corpus, the chunks of one chunker, one vector space; and of which documents.
 
     `fresh` leaves only what users send and streams bring, which is embedded at once, not what a schedule reads.
+    `after` leaves out documents whose newest change is that one or an earlier one.
     With `claimant`, texts that another owner is embedding right now are left out, so that they fill up no `limit`.
     """
 
@@ -32,6 +35,7 @@ class PendingQuery:
     changed_from: datetime | None = None
     changed_until: datetime | None = None
     fresh: bool = False
+    after: int = 0
     claimant: str | None = None
     limit: int | None = None
 
@@ -45,7 +49,7 @@ def pending_texts(connection: sa.Connection, wanted: PendingQuery) -> list[Pendi
     texts: dict[str, PendingText] = {}
     for row in connection.execute(_select(wanted)):
         text = Passage(row.text, row.context, 0, 0, row.tokens).embedding_text
-        texts.setdefault(row.text_hash, PendingText(row.text_hash, text, row.tokens))
+        texts.setdefault(row.text_hash, PendingText(row.text_hash, text, row.tokens, row.seq))
     return list(texts.values())
 
 
@@ -61,17 +65,19 @@ def count_texts(connection: sa.Connection, corpus: str, chunker: str, fingerprin
     return int(embedded or 0), int(total or 0)
 
 
-def _select(wanted: PendingQuery) -> sa.Select[tuple[str, str, str, int]]:
+def _select(wanted: PendingQuery) -> sa.Select[tuple[str, str, str, int, int]]:
     same_document = sa.and_(*(chunks.c[name] == documents.c[name] for name in ("corpus", "tenant", "doc_id")))
     has_vector = sa.exists().where(
         vectors.c.fingerprint == wanted.fingerprint, vectors.c.text_hash == chunks.c.text_hash
     )
     query = (
-        sa.select(chunks.c.text_hash, chunks.c.text, chunks.c.context, chunks.c.tokens)
+        sa.select(chunks.c.text_hash, chunks.c.text, chunks.c.context, chunks.c.tokens, documents.c.seq)
         .join(documents, same_document)
         .where(chunks.c.corpus == wanted.corpus, chunks.c.chunker == wanted.chunker, ~has_vector)
         .order_by(documents.c.seq, chunks.c.ordinal)
     )
+    if wanted.after:
+        query = query.where(documents.c.seq > wanted.after)
     if wanted.changed_from is not None:
         query = query.where(documents.c.accepted_at >= wanted.changed_from)
     if wanted.changed_until is not None:

@@ -5,11 +5,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from include.quarry.errors import InvalidInput, NotFound, Unavailable
+from include.quarry.errors import InvalidInput, NotFound
 from include.quarry.feeds.content import content_hash
 from include.quarry.feeds.feed_specs import FeedSpec, KafkaSpec, PostgresSpec
-from include.quarry.feeds.ingestion import open_listing
+from include.quarry.feeds.ingestion import ENVIRONMENT, open_listing
 from include.quarry.feeds.protocol import Listing
 from include.quarry.records import DocumentKey
 from include.quarry.verification.buckets import Documents
@@ -36,13 +37,11 @@ def open_source(named: str, specs: Sequence[FeedSpec], *, corpus: str, tenant: s
             return Source(spec.feed, spec.corpus, partial(_of_topic, spec))
         if isinstance(spec, PostgresSpec) and named in (spec.table, spec.full_table, spec.feed):
             return Source(spec.feed, spec.corpus, partial(_of_table, spec))
-    listing = open_listing(named, corpus, tenant, max_bytes)
-    try:
-        next(iter(listing.items()), None)
-    except Unavailable as error:
+    if named != ENVIRONMENT and not Path(named).is_dir():
         known = [spec.topic for spec in specs if isinstance(spec, KafkaSpec)]
         known += [spec.table for spec in specs if isinstance(spec, PostgresSpec)]
-        raise NotFound(f"{named!r} is no folder, and no topic or table of QUARRY_FEEDS; those are {known}") from error
+        raise NotFound(f"{named!r} is no folder, and no topic or table of QUARRY_FEEDS; those are {known}")
+    listing = open_listing(named, corpus, tenant, max_bytes)
     return Source(listing.name, corpus, partial(_of_listing, listing))
 
 

@@ -17,6 +17,7 @@ from include.quarry.feeds.protocol import Batch, Upserted
 from include.quarry.lake.backfill import Unit, embed_unit
 from include.quarry.lake.claims import claim
 from include.quarry.lake.fresh import FreshTail
+from include.quarry.lake.pending import PendingQuery, PendingText, pending_texts
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import DocumentKey, RawDocument, Vectors, hash_text
 from include.quarry.specs import EmbeddingSpec, IndexSpec
@@ -168,3 +169,38 @@ def test_a_typo_mended_in_a_long_document_embeds_three_texts_at_most(
 def _upsert(doc_id: str, text: str) -> Upserted:
     key = DocumentKey("main", "red", doc_id)
     return Upserted(RawDocument(key, f"kafka://{doc_id}", text.encode(), "text/plain", title="Notes"))
+
+
+def test_a_look_begins_where_the_last_one_found_something(
+    fresh: FreshTail, database: Database, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fresh, "_batch_size", 2)
+    began: list[int] = []
+
+    def looks(connection: sa.Connection, query: PendingQuery) -> list[PendingText]:
+        began.append(query.after)
+        return pending_texts(connection, query)
+
+    monkeypatch.setattr("include.quarry.lake.fresh.pending_texts", looks)
+    seqs = [put(database, f"{number}", f"Text {number}.", at=datetime.now(UTC), feed="http") for number in range(6)]
+    assert [fresh.step(), fresh.step(), fresh.step()] == [2, 2, 2]
+    assert began == [0, seqs[0] - 1, seqs[2] - 1]
+    put(database, "0", "Text 0 anew.", at=datetime.now(UTC), feed="http")
+    assert fresh.step() == 1
+    assert engine.texts == [*(f"Text {number}." for number in range(6)), "Text 0 anew."]
+
+
+def test_what_a_dead_owner_had_claimed_is_embedded_though_more_comes_all_the_time(
+    fresh: FreshTail, database: Database, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.quarry.lake.fresh._LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(fresh, "_batch_size", 1)
+    put(database, "first", "Claimed.", at=datetime.now(UTC), feed="http")
+    claim(database, SPEC.embedding.fingerprint, [hash_text("Claimed.")], "dead", 60)
+    for number in range(3):
+        put(database, f"{number}", f"Text {number}.", at=datetime.now(UTC), feed="http")
+    assert fresh.step() == 1
+    with database.write() as connection:
+        connection.execute(sa.update(claims).values(expires_at=datetime.now(UTC) - timedelta(seconds=1)))
+    assert fresh.step() == 1
+    assert engine.texts == ["Text 0.", "Claimed."]

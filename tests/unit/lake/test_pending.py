@@ -26,7 +26,8 @@ def three_days(database: Database) -> Database:
     return database
 
 
-def put(database: Database, doc_id: str, *texts: str, at: datetime, feed: str = "folder") -> None:
+def put(database: Database, doc_id: str, *texts: str, at: datetime, feed: str = "folder") -> int:
+    """The change that it is."""
     key = DocumentKey("main", "default", doc_id)
     passages = [Passage(text, "", 0, len(text), 1) for text in texts]
     raw = RawDocument(key, "u", b"", "text/plain")
@@ -34,6 +35,7 @@ def put(database: Database, doc_id: str, *texts: str, at: datetime, feed: str = 
         prepared = PreparedDocument(raw, doc_id, "", [], str(texts), {CHUNKER: passages})
         seq = accept_upsert(connection, prepared, feed).seq
         connection.execute(sa.update(documents).where(documents.c.seq == seq).values(accepted_at=at))
+    return seq
 
 
 def pending(database: Database, **options: object) -> list[str]:
