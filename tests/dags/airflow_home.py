@@ -28,9 +28,10 @@ def prepare_home() -> None:
     """Point this process at its own Airflow; the first call counts."""
     if str(ROOT / "plugins") not in sys.path:
         sys.path.append(str(ROOT / "plugins"))
-    if "airflow" in sys.modules or "quarry-airflow-" in os.environ.get("AIRFLOW_HOME", ""):
+    worker = f"quarry-airflow-{os.environ.get('PYTEST_XDIST_WORKER', 'only')}-"  # which get what the first process set
+    if "airflow" in sys.modules or worker in os.environ.get("AIRFLOW_HOME", ""):
         return
-    home = tempfile.mkdtemp(prefix="quarry-airflow-")
+    home = tempfile.mkdtemp(prefix=worker)
     (Path(home) / "airflow.cfg").write_text(_CONFIGURATION)
     os.environ["AIRFLOW_HOME"] = home
 
