@@ -89,6 +89,10 @@ class VectorLake:
             )
         return Vectors(fingerprint, np.stack([found[text_hash] for text_hash in hashes]).astype(np.float32))
 
+    def look_up(self, fingerprint: str, hashes: Sequence[str]) -> dict[str, Float32]:
+        """The vectors of those of the hashes that have one now: maintenance removes what is unused, at any moment."""
+        return self._gather(fingerprint, list(dict.fromkeys(hashes)))
+
     def move(self, fingerprint: str, hashes: Sequence[str]) -> None:
         """Write a part of vectors that lie elsewhere in the lake, then let the index say that they lie there. One that
         was removed meanwhile stays removed. Where they lay, they are left. Raises `NotFound` as `fetch` does, and

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+import numpy as np
+
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import Scope, Vectors
 from include.quarry.retrieval.index import Index
@@ -36,14 +38,14 @@ def choose_probes(index: Index | ShardedIndex, lake: VectorLake, count: int = _C
     chunk_ids = sorted(chunk_id for chunk_id, _ in index.contents())
     chosen = index.chunks(Random(index.version).sample(chunk_ids, min(count, len(chunk_ids))))  # noqa: S311 - no secret
     space = index.spec.embedding.fingerprint
-    gone = set(lake.missing(space, [chunk.text_hash for chunk in chosen]))
-    chunks = [chunk for chunk in chosen if chunk.text_hash not in gone]
+    vectors = lake.look_up(space, [chunk.text_hash for chunk in chosen])
+    chunks = [chunk for chunk in chosen if chunk.text_hash in vectors]
     if not chunks:
         return None
     return Probes(
         tuple(chunk.key.tenant for chunk in chunks),
         tuple(" ".join(chunk.passage.text.split()[:_WORDS]) for chunk in chunks),
-        lake.fetch(space, [chunk.text_hash for chunk in chunks]),
+        Vectors(space, np.stack([vectors[chunk.text_hash] for chunk in chunks]).astype(np.float32)),
     )
 
 

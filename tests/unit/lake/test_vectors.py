@@ -48,6 +48,16 @@ def test_missing_names_each_absent_text_once(lake: VectorLake) -> None:
     assert lake.missing("space", ["c", "b", "a", "c"]) == ["c", "a"]
 
 
+def test_who_looks_up_gets_what_there_is(lake: VectorLake) -> None:
+    lake.put_inline(["a"], vectors(0.1))
+    lake.put_part("part", ["b"], vectors(0.2))
+    found = lake.look_up("space", ["b", "gone", "a", "b"])
+    assert {text_hash: value[0] for text_hash, value in found.items()} == {
+        "a": np.float32(0.1),
+        "b": np.float32(0.2),
+    }
+
+
 def test_a_part_whose_writer_died_before_indexing_is_adopted(
     lake: VectorLake, database: Database, tmp_path: Path
 ) -> None:
