@@ -36,7 +36,8 @@ class ListedFeed:
         return self._listing.name
 
     def pull(self, offset_of: OffsetOf, *, limit: int, wait_s: float) -> list[Batch]:
-        """Gives nothing, after `wait_s`, when a pass is over; the next pull begins another."""
+        """Gives nothing, after `wait_s`, when a pass is over; the next pull begins another. A pass asks for all offsets
+        at once, and not for each."""
         if self._pass is None:
             self._pass = self._look()
         batches, held_bytes = list[Batch](), 0
