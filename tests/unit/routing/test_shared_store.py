@@ -50,7 +50,7 @@ def test_parts_that_stay_apart_are_incomplete_after_a_few_looks(
 
     with pytest.raises(IncompleteIndex):
         follower.settled(look)
-    assert len(looks) == 3
+    assert 1 < len(looks) <= 10
 
 
 def found(index: Index) -> list[str]:
