@@ -34,7 +34,8 @@ _BATCH = 64
 _SAMPLE = 512
 _PATIENCE_S = 120.0
 _POLL_S = 0.05
-_GLANCE_S = 0.5  # at 20 looks a second, four of five searches while documents come at full rate would be the bench's own
+# At 20 looks a second, four of five searches while documents come at full rate would be the bench's own.
+_GLANCE_S = 0.5
 _TEXT = (
     "Delivery {number} left the quarry with granite for the harbour wall. The carter signed for {weight} stones and "
     "asked for mark {word}."

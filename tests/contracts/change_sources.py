@@ -32,6 +32,7 @@ class Source(Protocol):
     """
 
     keeps_history: bool
+    counts_what_waits: bool
 
     def open(self) -> ChangeFeed: ...
 
@@ -51,6 +52,7 @@ def event(doc_id: str, text: str | None) -> bytes:
 
 class MemorySource:
     keeps_history = True
+    counts_what_waits = True
 
     def __init__(self) -> None:
         self._topic = MemoryTopic()
@@ -78,6 +80,7 @@ class FolderSource:
     """Each document is a text file."""
 
     keeps_history = False
+    counts_what_waits = False
 
     def __init__(self, folder: Path, database: Database) -> None:
         self._folder = folder
@@ -108,6 +111,7 @@ class FolderSource:
 
 class KafkaSource:
     keeps_history = True
+    counts_what_waits = True
 
     def __init__(self, server: KafkaServer) -> None:
         self._server = server
@@ -140,6 +144,7 @@ class PostgresSource:
     """A table in a database of its own, which lets nobody in while the source is away."""
 
     keeps_history = True
+    counts_what_waits = False
 
     def __init__(self, server: str, known: Callable[[str], list[DocumentKey]]) -> None:
         self._name, self._known = f"shop_{uuid.uuid4().hex[:8]}", known
@@ -183,6 +188,7 @@ class PubSubSource:
     """`server` is None where Google's emulator stands in for it, which cannot be sent away."""
 
     keeps_history = True
+    counts_what_waits = False
 
     def __init__(self, server: PubSubServer | None) -> None:
         self._server = server

@@ -204,6 +204,35 @@ def test_two_readers_at_once_apply_nothing_twice_and_skip_nothing(
         assert max(counted.values()) <= 10
 
 
+def test_what_waits_is_told_while_another_thread_reads(
+    source: Source, open_stream: OpenStream, database: Database
+) -> None:
+    stream, ended = open_stream(), threading.Event()
+    source.send("a", "one")
+    until(lambda: texts(database) == {"a": "one"}, stream)
+
+    def read() -> None:
+        while not ended.is_set():
+            stream.step()
+
+    told: list[dict[str, int]] = []
+    reading = threading.Thread(target=read)
+    asking = threading.Thread(target=lambda: told.extend(stream.lag() for _ in range(3)))
+    reading.start()
+    asking.start()
+    try:
+        wait_until(lambda: not asking.is_alive(), "what waits", _PATIENCE_S, lambda _: None)
+    finally:
+        ended.set()
+        reading.join()
+    assert len(told) == 3
+    if source.counts_what_waits:
+        assert {sum(waiting.values()) for waiting in told} == {0}
+        source.send("a", "two")
+        source.send("b", "three")
+        assert sum(stream.lag().values()) == 2
+
+
 def test_garbage_is_set_aside_with_its_bytes_and_the_rest_flows(
     source: Source, open_stream: OpenStream, database: Database
 ) -> None:

@@ -5,10 +5,11 @@ the fact, for tools that show lag. Of two readers that believe to hold one parti
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
 from include.quarry.feeds.messages import Format, MessageReader
@@ -17,7 +18,7 @@ from include.quarry.feeds.rows import RowMapping
 from include.quarry.records import STREAM_FEEDS, DocumentKey
 
 _GARBLED_TENANT = "default"
-_CONNECT_S = 10.0
+_ASK_S = 5.0
 _PREFETCHED_KIB = 32 * 1024  # more than one message of the greatest size, and all that waits in memory here
 
 
@@ -44,13 +45,13 @@ class KafkaFeed:
         self._again: set[int] = set()
         self._offset_of: OffsetOf = lambda _partition: None
         self._failure: KafkaError | None = None
+        whom: dict[str, str | int | float | bool] = {**(options or {}), "bootstrap.servers": servers}
         settings = {
             "client.id": "quarry",
             "session.timeout.ms": 10_000,
             "queued.max.messages.kbytes": _PREFETCHED_KIB,
             "fetch.message.max.bytes": _PREFETCHED_KIB * 1024,
-            **(options or {}),
-            "bootstrap.servers": servers,
+            **whom,
             "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
@@ -59,6 +60,9 @@ class KafkaFeed:
         }
         try:
             self._consumer = Consumer(settings)
+            # A consumer has one user at a time: what waits is asked by a client of its own, or it would not be told
+            # while the consumer waits for messages.
+            self._admin = AdminClient(whom)
         except KafkaException as error:
             raise Misconfigured(f"the Kafka feed of topic {topic!r} cannot be opened: {error.args[0]}") from error
         self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
@@ -113,11 +117,22 @@ class KafkaFeed:
         self._again.add(int(partition.rpartition("/")[2]))
 
     def lag(self) -> dict[str, int]:
-        found = {}
-        for partition, at in self._at.items():
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
-            found[self._partition_name(partition)] = max(0, high - max(int(at or 0), low))
-        return found
+        held = dict(self._at)
+        if not held:
+            return {}
+        try:
+            low, high = self._ask(held, OffsetSpec.earliest()), self._ask(held, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        except KafkaException as error:
+            raise Unavailable(f"topic {self._topic!r}: {error.args[0]}") from error
+        return {
+            self._partition_name(partition): max(0, high[partition] - max(int(at or 0), low[partition]))
+            for partition, at in held.items()
+        }
+
+    def _ask(self, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
+        places = {TopicPartition(self._topic, partition): spec for partition in partitions}
+        told = self._admin.list_offsets(places, request_timeout=_ASK_S)
+        return {place.partition: answer.result().offset for place, answer in told.items()}
 
     def close(self) -> None:
         self._consumer.close()
