@@ -27,6 +27,7 @@ from include.quarry.routing.promotion import promote
 from include.quarry.settings import Settings
 from tests.benchmarks.cluster import bench_settings, ray_head
 from tests.servers.kafka import kafka, make_topic
+from tests.servers.memcached import MemcachedServer, memcached_server
 from tests.servers.redis import RedisServer, redis_server
 
 TOPIC = "documents"
@@ -99,13 +100,29 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer | No
 
 
 @pytest.fixture(scope="session")
-def api(tmp_path_factory: pytest.TempPathFactory, broker: str, redis: RedisServer | None) -> Iterator[Api]:
+def memcached() -> Iterator[MemcachedServer | None]:
+    """What all replicas keep; None where it is not installed, and each keeps its own."""
+    if shutil.which("memcached") is None:
+        yield None
+        return
+    with memcached_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def api(
+    tmp_path_factory: pytest.TempPathFactory,
+    broker: str,
+    redis: RedisServer | None,
+    memcached: MemcachedServer | None,
+) -> Iterator[Api]:
     home: Path = tmp_path_factory.mktemp("serve")
     feeds, plans = home / "feeds.yaml", home / "plans.yaml"
     feeds.write_text(json.dumps({"feeds": [{"kind": "kafka", "servers": broker, "topic": TOPIC}]}))
     plans.write_text((REPOSITORY / "include/plans.yaml").read_text().replace("tenants: {}", LIMITED))
     others = {"feeds": str(feeds), "plans": plans, "redis_url": redis.url if redis else "", "cache_answers": True}
-    settings = bench_settings(home).model_copy(update=others)
+    shared = {"cache": "memcached", "memcached_url": memcached.address} if memcached else {}
+    settings = bench_settings(home).model_copy(update=others | shared)
     migrate(settings.catalog_url)
     build_version("first", "main", settings.index_spec(), settings)
     promote("first", settings)

@@ -1,6 +1,8 @@
 """Kept results over real HTTP: said in the response, as fresh as what they were made from, counted in the metrics."""
 
 import re
+import signal
+import uuid
 from functools import partial
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from tests.benchmarks.answering import documents, question
 from tests.serve.conftest import Api, poll
+from tests.servers.memcached import MemcachedServer
 
 pytestmark = pytest.mark.serve
 _BOUND_S = 30.0
@@ -44,6 +47,31 @@ def test_the_changes_of_another_tenant_leave_the_cache_alone(api: Api, word: str
     api.put("theirs", f"Their {word}.", "umbra").raise_for_status()
     poll(lambda: "theirs" in api.found(word, "umbra"), "the other tenant's document to be found", _BOUND_S)
     assert is_hit(api.retrieve(f"{word} again", "acme"))
+
+
+def test_a_dead_memcached_costs_no_answer_and_is_found_again(
+    api: Api, memcached: MemcachedServer | None, word: str
+) -> None:
+    if memcached is None:
+        pytest.skip("memcached is not installed (apt-get install memcached)")
+
+    def keeps() -> bool:
+        assert _metals(api.retrieve(f"{word} {uuid.uuid4().hex}")) == {"nickel"}
+        return memcached.entries() > 0
+
+    api.put("valve", f"The {word} valve is made of bronze.").raise_for_status()
+    poll(partial(_shows, api, word, {"bronze"}), "the valve", _BOUND_S)
+    failures = _metric(api, "quarry_cache_failures")
+    memcached.send(signal.SIGKILL)
+    try:
+        api.put("valve", f"The {word} valve is made of nickel.").raise_for_status()
+        poll(partial(_shows, api, word, {"nickel"}), "the update to win over what was kept", _BOUND_S)
+        for number in range(20):
+            assert _metals(api.retrieve(f"{word} {number}")) == {"nickel"}
+        poll(lambda: _metric(api, "quarry_cache_failures") > failures, "the metrics to say so", _BOUND_S)
+    finally:
+        memcached.start()
+    print(f"found again after {poll(keeps, 'results to be kept again', _BOUND_S):.1f} s")
 
 
 def test_what_the_cache_does_is_in_the_metrics(api: Api) -> None:

@@ -40,6 +40,14 @@ class MemcachedServer:
         if number == signal.SIGKILL:
             self._process.wait()
 
+    def entries(self) -> int:
+        """How many it holds now."""
+        client = Client(self.address, timeout=5, connect_timeout=5)
+        try:
+            return int(client.stats()[b"curr_items"])
+        finally:
+            client.close()
+
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self.send(signal.SIGKILL)

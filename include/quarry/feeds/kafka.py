@@ -62,7 +62,7 @@ class KafkaFeed:
             self._consumer = Consumer(settings)
             # A consumer has one user at a time: what waits is asked by a client of its own, or it would not be told
             # while the consumer waits for messages.
-            self._admin = AdminClient(whom)
+            self._admin = AdminClient({**whom, "log_level": 3})  # it would complain of the consumer's options
         except KafkaException as error:
             raise Misconfigured(f"the Kafka feed of topic {topic!r} cannot be opened: {error.args[0]}") from error
         self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
