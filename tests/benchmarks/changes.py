@@ -146,14 +146,12 @@ async def _trickle(topic: Topic) -> tuple[list[float], list[float]]:
         return await asyncio.gather(*looking), await asyncio.gather(*taking)
 
 
-async def _flood(topic: Topic, documents: int) -> tuple[list[float], list[float], float]:
-    """Milliseconds of searches at rest, before and after, and while the documents come; and documents a second.
-
-    There is more to search afterwards than before: as in the middle, on the mean.
-    """
+async def _flood(topic: Topic, documents: int) -> tuple[list[list[float]], list[float], float]:
+    """Milliseconds of searches at rest, before and after, since there is more to search then; of those while the
+    documents come; and documents a second."""
     numbers = range(10**5, 10**5 + documents)
     async with topic.client() as http:
-        idle_ms = await _search_at_rest(http)
+        idle_ms = [await _search_at_rest(http)]
         done = asyncio.Event()
         searching = asyncio.create_task(_search(http, until=done.is_set))
         began = time.monotonic()
@@ -163,7 +161,8 @@ async def _flood(topic: Topic, documents: int) -> tuple[list[float], list[float]
         seconds = time.monotonic() - began
         done.set()
         busy_ms = await searching
-        return idle_ms + await _search_at_rest(http), busy_ms, documents / seconds
+        idle_ms.append(await _search_at_rest(http))
+        return idle_ms, busy_ms, documents / seconds
 
 
 async def _search_at_rest(http: httpx.AsyncClient) -> list[float]:
@@ -193,22 +192,23 @@ async def _search(http: httpx.AsyncClient, until: Callable[[], bool]) -> list[fl
 def _report(
     found_s: list[float],
     gone_s: list[float],
-    searches_ms: tuple[list[float], list[float]],
+    searches_ms: tuple[list[list[float]], list[float]],
     rate: float,
     engine: list[float],
 ) -> Report:
+    idle_ms, busy_ms = searches_ms
     p50, p95 = np.percentile(found_s, (50, 95))
-    idle, busy = (float(np.percentile(each, 95)) for each in searches_ms)
-    own = sum(engine) / len(engine)
+    at_rest, busy = [float(np.percentile(each, 95)) for each in idle_ms], float(np.percentile(busy_ms, 95))
+    own, idle = sum(engine) / len(engine), sum(at_rest) / len(at_rest)
     rows = [
         Row("searchable after, p50 s", [], found_s, float(p50), "s", at_most=MAX_P50_S),
         Row("searchable after, p95 s", [], found_s, float(p95), "s", at_most=MAX_P95_S),
         Row("gone after, slowest s", [], gone_s, max(gone_s), "s", at_most=MAX_GONE_S),
         Row("documents a second", engine, [rate], rate / own, at_least=MIN_RATE),
-        Row("p95 of searches, ms", [idle], [busy], busy / idle, at_most=MAX_SEARCH_P95),
+        Row("p95 of searches, ms", at_rest, [busy], busy / idle, at_most=MAX_SEARCH_P95),
     ]
     notes = [
         f"{len(found_s)} changes looked for and {len(gone_s)} deletes, at {CHANGES_PER_S} changes/s",
-        f"{len(searches_ms[1])} searches while documents came at full rate, {SEARCHES_PER_S} a second",
+        f"{len(busy_ms)} searches while documents came at full rate, {SEARCHES_PER_S} a second",
     ]
     return Report(NAME, rows, notes)
