@@ -33,6 +33,7 @@ from tests.benchmarks import (
     vector_stores,
 )
 from tests.benchmarks.report import Report, keep, machine, show
+from tests.benchmarks.undisturbed import Stolen
 
 Bench = Callable[[argparse.Namespace, Path], Report]
 
@@ -46,9 +47,12 @@ def main() -> int:
     for name in arguments.names or BENCHES:
         conditions.append(f"before {name}: {machine()}")
         console.print(conditions[-1], highlight=False)
+        stolen = Stolen()
         report = BENCHES[name](arguments, folder)
         show(report, console)
-        keep(report, [*conditions, f"after: {machine()}"], folder)
+        after = f"after {name}: {machine()}; its host took {stolen.share():.1%} of the processors meanwhile"
+        console.print(after, highlight=False)
+        keep(report, [*conditions, after], folder)
         if not report.met:
             missed.append(name)
     console.print(f"figures and pictures are in {folder}" + (f"; bars missed in {', '.join(missed)}" if missed else ""))

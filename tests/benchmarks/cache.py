@@ -30,6 +30,7 @@ from tests.benchmarks.cluster import bench_settings, serving
 from tests.benchmarks.corpus import prepare
 from tests.benchmarks.report import Report, Row, median
 from tests.benchmarks.stones import QUESTIONS, STONES, TENANTS, Named, Shown, Stones
+from tests.benchmarks.undisturbed import undisturbed
 
 NAME = "cache"
 CONNECTIONS = 16
@@ -69,7 +70,7 @@ def _worth(home: Path, corpus: Path, rounds: int, seconds: float) -> tuple[list[
     with Client() as client, serving(settings, "retrieval"):
 
         def load(connections: int, seconds: float, *, cached: bool) -> Load:
-            found = client.load(Order(url, connections, seconds, bodies, token, cached))
+            found = undisturbed(lambda: client.load(Order(url, connections, seconds, bodies, token, cached)))
             if found.failures or not found.requests:
                 raise RuntimeError(f"{url}: {found.failures} failures, {found.requests} answers; see its log")
             return found

@@ -50,9 +50,9 @@ def run(home: Path, corpus: Path, rounds: int, seconds: float) -> Report:
         with Client() as client, _sides(settings, bodies) as (floor, product):
             if (same := agreement(floor.found(), product.found())) < MIN_AGREEMENT:
                 raise RuntimeError(f"the two sides agree on {same:.0%} of what they find: they cannot be compared")
+            before = _recorded(settings)
             for side in (floor, product):
                 side.warm(client, seconds / 2)
-            before = _recorded(settings)
             for number in range(rounds):
                 for side in (floor, product) if number % 2 else (product, floor):
                     side.measure(client, seconds)

@@ -24,6 +24,7 @@ from tests.benchmarks.client import Client, Load, Order
 from tests.benchmarks.cluster import bench_settings, serving
 from tests.benchmarks.corpus import Prepared, prepare
 from tests.benchmarks.report import Report, Row, median
+from tests.benchmarks.undisturbed import undisturbed
 
 NAME = "retrieval_http"
 CONNECTIONS = 16
@@ -51,12 +52,8 @@ class Side:
 
     def measure(self, client: Client, seconds: float) -> None:
         """A third of the time with one connection, then the rest with all."""
-        alone = self._load(client, 1, seconds / 3)
-        processes = self.processes()
-        before = cpu_s(processes)
-        together = self._load(client, CONNECTIONS, seconds * 2 / 3)
-        used = cpu_s(processes) - before
-        self.requests += alone.requests + together.requests
+        alone = undisturbed(lambda: self._load(client, 1, seconds / 3))
+        together, used = undisturbed(lambda: self._counted(client, seconds * 2 / 3))
         self.p50_ms.append(alone.p50_ms)
         self.p99_ms.append(together.p99_ms)
         self.rates.append(together.rate)
@@ -83,7 +80,14 @@ class Side:
         load = client.load(Order(self.url, connections, seconds, self.bodies, self.token))
         if load.failures or not load.requests:
             raise RuntimeError(f"{self.url}: {load.failures} failures, {load.requests} answers; see its log")
+        self.requests += load.requests
         return load
+
+    def _counted(self, client: Client, seconds: float) -> tuple[Load, float]:
+        """And the processor seconds that it took."""
+        processes = self.processes()
+        before = cpu_s(processes)
+        return self._load(client, CONNECTIONS, seconds), cpu_s(processes) - before
 
 
 def run(home: Path, corpus: Path, rounds: int, seconds: float) -> Report:

@@ -21,6 +21,7 @@ from include.quarry.catalog.database import Database
 
 logger = logging.getLogger(__name__)
 _REPOSITORY = Path(__file__).parents[3]
+_NICE = 10  # requests first; but it holds the catalog's lock at times, so it must not starve
 
 
 class ShippingProcess:
@@ -89,6 +90,7 @@ class ShippingProcess:
 def main() -> None:
     """The other side: ship at every line, until there are none or nobody hears."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    os.nice(_NICE)
     journal = json.loads(sys.stdin.readline())
     database = Database(journal["catalog_url"])
     shipper = Shipper(Origin(Path(journal["folder"]), journal["writer"]), database, SINKS)
