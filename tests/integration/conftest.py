@@ -1,5 +1,6 @@
 """The whole platform, started by the commands that a user types."""
 
+import json
 import os
 import shutil
 import socket
@@ -14,6 +15,9 @@ import pytest
 
 from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.settings import Settings
+from tests.servers.kafka import kafka, make_topic
+
+NEWS = "news"
 
 
 def free_ports(count: int) -> list[int]:
@@ -25,14 +29,19 @@ def free_ports(count: int) -> list[int]:
 
 
 class Platform:
-    def __init__(self, home: Path) -> None:
+    """An installation on free ports. What is sent to the topic `NEWS` of `broker` goes into a corpus of that name."""
+
+    def __init__(self, home: Path, broker: str) -> None:
         names = [name for name in Settings.model_fields if name.endswith("_port")]
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         nothing = home / "documents"  # what the schedule reads when an hour begins in the middle of a test
         nothing.mkdir()
-        self.installation = Installation(
-            Settings(home=home, docs=str(nothing), start_timeout_s=400, gate_suite="", _env_file=None, **self.ports)
-        )
+        self.broker = broker
+        make_topic(broker, NEWS, 1)
+        feeds = home / "feeds.yaml"
+        feeds.write_text(json.dumps({"feeds": [{"kind": "kafka", "servers": broker, "topic": NEWS, "corpus": NEWS}]}))
+        own = {"docs": str(nothing), "feeds": str(feeds), "start_timeout_s": 400, "gate_suite": ""}
+        self.installation = Installation(Settings(home=home, _env_file=None, **own, **self.ports))
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One of the commands, as a user runs it."""
@@ -50,10 +59,11 @@ class Platform:
 def platform() -> Iterator[Platform]:
     # a short path, because Ray keeps unix sockets below it
     home = Path(tempfile.mkdtemp(prefix="q-"))
-    platform = Platform(home)
-    try:
-        yield platform
-    finally:
-        stopped = platform.command("down")
-        shutil.rmtree(home)
+    with kafka() as broker:
+        platform = Platform(home, broker)
+        try:
+            yield platform
+        finally:
+            stopped = platform.command("down")
+            shutil.rmtree(home)
         assert stopped.returncode == 0, stopped.stdout + stopped.stderr

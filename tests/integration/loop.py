@@ -1,5 +1,6 @@
 """People who write documents and ask, and the bad turns that an index version can take, around a running platform."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,20 +14,22 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 import httpx
+from confluent_kafka import Producer
 
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.log import find_document
 from include.quarry.catalog.routes import Route, find_route
 from include.quarry.catalog.updates import Follow, read_stretch
 from include.quarry.catalog.versions import IndexVersion, list_versions, record_snapshot
 from include.quarry.gateway.composition import bearer, own_token
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.operations.airflow_api import AirflowApi, DagRun, read_password
-from include.quarry.records import DocumentUpdate, Float32, Vectors
+from include.quarry.records import DocumentKey, DocumentUpdate, Float32, Vectors
 from include.quarry.retrieval.index import Index
 from include.quarry.routing.building import being_built, home_of
 from include.quarry.settings import Settings
 from include.quarry.specs import IndexSpec
-from tests.integration.conftest import Platform
+from tests.integration.conftest import NEWS, Platform
 
 _RUN_S = 600.0
 _POLL_S = 0.5
@@ -40,12 +43,25 @@ class Loop:
         self.settings: Settings = platform.installation.settings
         self.folder = folder
         self.database = Database(self.settings.catalog_url)
+        self._producer = Producer({"bootstrap.servers": platform.broker})
         password = read_password(platform.installation.airflow_passwords)
         self.airflow = AirflowApi(self.settings.airflow_url, password)
 
     def write(self, name: str, paragraphs: list[str]) -> None:
         for number, text in enumerate(paragraphs):
             (self.folder / f"{name}-{number}.txt").write_text(text)
+
+    def tell(self, text: str) -> None:
+        """A message that brings the news of the day, one document."""
+        event = {"op": "upsert", "tenant": "default", "doc_id": "bulletin", "text": text}
+        self._producer.produce(NEWS, json.dumps(event).encode(), b"bulletin")
+        assert self._producer.flush(30) == 0
+
+    def last_told(self) -> str:
+        """What the catalog has of the news; empty while it has none."""
+        with self.database.read() as connection:
+            found = find_document(connection, DocumentKey(NEWS, "default", "bulletin"))
+        return "" if found is None else found.text
 
     def run(self, dag_id: str, **conf: str) -> DagRun:
         """Start a run by hand and wait for its end."""

@@ -86,6 +86,21 @@ def test_every_configured_port_is_on_loopback(up):
         assert listening.get(number, "").removeprefix("::ffff:") == "127.0.0.1", name
 
 
+def test_a_message_on_a_topic_wakes_the_ingestion_before_its_hour(loop: Loop) -> None:
+    began, told = datetime.now(UTC), 0
+
+    def woken() -> bool:
+        nonlocal told
+        told += 1
+        loop.tell(f"Bulletin {told}: the northern pit is open again.")
+        run = loop.airflow.newest_since("ingest_documents", began)
+        return run is not None and run.run_id.startswith("asset_triggered")
+
+    loop.until(woken, "a run that a message started")
+    assert loop.follows("ingest_documents", began).state == "success"
+    loop.until(lambda: loop.last_told() == f"Bulletin {told}: the northern pit is open again.", "the last message")
+
+
 def test_documents_of_another_kind_bring_a_new_version_without_anyone_asking(loop: Loop) -> None:
     before = loop.route()
     assert before is not None
