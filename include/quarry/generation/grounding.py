@@ -4,8 +4,7 @@ A sentence is supported when one passage has a *window* (a sentence, or two when
 with a pronoun; the headings above count as its subject) in which all of this holds:
 
 1. **Coverage.** Every meaning-bearing word of the sentence is there, compared by Snowball stem; numbers, versions and
-   names by spelling. Words that only report ("according to the passage") need no support. With a `similarity`
-   measure, one plain word in six may be missing if the two texts are at least `SIMILAR_ENOUGH`.
+   names by spelling. Words that only report ("according to the passage") need no support.
 2. **Polarity.** A word under a negation is there under a negation, and one without is there without.
 3. **Roles.** Names, and numbers with names, stand in the same order, or in the reverse order if exactly one of the two
    is in the passive ("by"); members of a list may change places. The longest common subsequence of the words reaches
@@ -17,7 +16,7 @@ What it cannot see: wrong conclusions spelled only with the passage's own words,
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.quarry.generation.contradictions import NEAR_WORDS, find_contradiction
@@ -27,11 +26,6 @@ from include.quarry.generation.sentences import MARKERS
 from include.quarry.generation.windows import Window, find_windows
 from include.quarry.generation.wording import Word, is_reporting, read_words
 
-Similarity = Callable[[str, str], float]
-"""Cosine of two texts' embeddings, in [-1, 1]."""
-
-SIMILAR_ENOUGH = 0.80
-SPARED_OF = 6
 SHORT_WORDS = 3
 """An answer of at most so many words ("In 1999.") is judged together with the question."""
 ABOUT_QUESTION = 0.5
@@ -62,9 +56,7 @@ class Verdict:
         return bool(self.supports)
 
 
-def check_sentence(
-    sentence: str, evidence: Sequence[Evidence], *, question: str = "", similarity: Similarity | None = None
-) -> Verdict:
+def check_sentence(sentence: str, evidence: Sequence[Evidence], *, question: str = "") -> Verdict:
     """Judge one sentence. Its own markers are kept where they are right, and replaced by the best passage elsewhere."""
     cited = {int(number) for group in MARKERS.findall(sentence) for number in re.findall(r"\d+", group)}
     text = _bare(sentence)
@@ -78,7 +70,7 @@ def check_sentence(
     supports: dict[int, Support] = {}
     reason, furthest = "no passage says anything like it", 0.0
     for window in find_windows(evidence):
-        missing, score = _judge(text, claim, asked, window, similarity)
+        missing, score = _judge(text, claim, asked, window)
         if not missing:
             known = supports.get(window.marker)
             if known is None or score > known.score:
@@ -98,13 +90,11 @@ def _bare(sentence: str) -> str:
     return text[opening.end() :].strip(" \"'\u201c\u201d") if opening else text
 
 
-def _judge(
-    text: str, claim: tuple[Word, ...], asked: tuple[Word, ...], window: Window, similarity: Similarity | None
-) -> tuple[str, float]:
+def _judge(text: str, claim: tuple[Word, ...], asked: tuple[Word, ...], window: Window) -> tuple[str, float]:
     """What the window lacks, "" if it supports the claim; and how well it fits, in [0, 1]."""
     absent = [word for word in claim if not is_among(word, window.words) and not is_among(word, window.heading)]
     score = 1 - len(absent) / len(claim)
-    if absent and not _spared(absent, claim, text, window, similarity):
+    if absent:
         return f"{absent[0].form!r} is not in the passage", score
     if not any(is_among(word, window.words) for word in claim):
         return "only a heading mentions it", score / 2
@@ -113,14 +103,6 @@ def _judge(
     if asked and len(claim) <= SHORT_WORDS and not _answers(claim, asked, window):
         return "so short an answer does not fit the question", score
     return "", score * (0.5 + 0.5 * len(alignment(claim, window.words)) / len(claim))
-
-
-def _spared(
-    absent: Sequence[Word], claim: Sequence[Word], text: str, window: Window, similarity: Similarity | None
-) -> bool:
-    """Whether the missing words are few and plain, and the two texts alike by their embeddings."""
-    few = len(absent) * SPARED_OF <= len(claim) and all(word.kind == "plain" for word in absent)
-    return few and similarity is not None and similarity(text, window.text) >= SIMILAR_ENOUGH
 
 
 def _answers(claim: Sequence[Word], asked: Sequence[Word], window: Window) -> bool:

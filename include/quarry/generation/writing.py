@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from include.quarry.generation.answers import Draft, VerifiedSentence
 from include.quarry.generation.evidence import Evidence, Statement
 from include.quarry.generation.extractive import extract_answer, score_statement
-from include.quarry.generation.grounding import SHORT_WORDS, Similarity, Verdict, check_sentence
+from include.quarry.generation.grounding import SHORT_WORDS, Verdict, check_sentence
 from include.quarry.generation.prompt import Prompt, PromptTemplate
 from include.quarry.generation.protocol import DEFAULT_RELEASE, LanguageModel, Origin, Tier, Usage
 from include.quarry.generation.relevance import Rarity, question_words
@@ -49,8 +49,7 @@ LIMITS: Mapping[Tier, TierLimits] = {
 
 
 class Writer:
-    """One model with its prompt and limits: a release. `rarity` weighs the question's words, `similarity` admits near
-    wordings."""
+    """One model with its prompt and limits: a release. `rarity` weighs the question's words."""
 
     def __init__(
         self,
@@ -60,14 +59,12 @@ class Writer:
         *,
         release_id: str = DEFAULT_RELEASE,
         rarity: Rarity | None = None,
-        similarity: Similarity | None = None,
     ) -> None:
         self.model = model
         self.origin = Origin(release_id, model.name, prompt.version)
         self._prompt = prompt
         self._limits = limits
         self._rarity = rarity
-        self._similarity = similarity
 
     def choose(self, _tenant: str, _question: str) -> "Writer":
         """See `model_tier.Writers`: this one writes all."""
@@ -98,7 +95,7 @@ class Writer:
                 if not draft.sentences and _REFUSAL.search(text):
                     draft.refused = True
                     return
-                verdict = check_sentence(text, prompt.evidence, question=question, similarity=self._similarity)
+                verdict = check_sentence(text, prompt.evidence, question=question)
                 if not verdict.supported or self._beside_the_point(verdict, question, draft):
                     _log.debug("dropped a sentence: %s", verdict.reason or "beside the point")
                     continue

@@ -163,13 +163,8 @@ def test_a_short_answer_stands_only_where_its_passage_is_about_the_question(pass
     assert not check_sentence("Charlie Marsh.", passages, question=asked).supported
 
 
-def test_near_wordings_need_a_similarity_measure_and_keep_the_rest_strict(passages: list[Evidence]) -> None:
-    near = "Ruff is an extremely quick Python linter, written in Rust."
-    assert not check_sentence(near, passages).supported
-    assert check_sentence(near, passages, similarity=lambda a, b: 0.95).supported
-    assert not check_sentence(near, passages, similarity=lambda a, b: 0.5).supported
-    changed = "Ruff is an extremely fast Python linter, written in Perl."
-    assert not check_sentence(changed, passages, similarity=lambda a, b: 0.99).supported
+def test_near_wordings_are_not_enough(passages: list[Evidence]) -> None:
+    assert not check_sentence("Ruff is an extremely quick Python linter, written in Rust.", passages).supported
 
 
 def test_no_passages_support_nothing() -> None:
