@@ -16,10 +16,10 @@ from include.quarry.feeds.feed_specs import load_feed_specs
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.uploads import Uploads
-from include.quarry.feeds.work import Work
 from include.quarry.gateway.visit import Visit
 from include.quarry.lake.fresh import FreshTail
 from include.quarry.lake.vectors import VectorLake
+from include.quarry.lake.work import Work
 from include.quarry.records import DocumentKey, RawDocument
 from include.quarry.routing.live_embedding import Embedded, LiveEmbedding
 from include.quarry.settings import Settings

@@ -8,7 +8,7 @@ from ray.util.metrics import Counter
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.indexing_work import add_work
 from include.quarry.errors import Unavailable
-from include.quarry.feeds.work import Work
+from include.quarry.lake.work import Work
 
 logger = logging.getLogger(__name__)
 _REPORT_EVERY_S = 5.0

@@ -21,7 +21,7 @@ from include.quarry.feeds.applying import Cut, Plain, Ready, apply_again, apply_
 from include.quarry.feeds.content import content_hash
 from include.quarry.feeds.keys import document_key
 from include.quarry.feeds.protocol import Batch, Change, Upserted
-from include.quarry.feeds.work import Work
+from include.quarry.lake.work import Work
 from include.quarry.parsing.registry import parser_for
 from include.quarry.parsing.titles import with_title
 from include.quarry.records import Block, DocumentKey, RawDocument

@@ -14,10 +14,10 @@ from include.quarry.catalog.log import head
 from include.quarry.catalog.versions import list_versions
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.errors import QuarryError, Unavailable
-from include.quarry.feeds.work import Work
 from include.quarry.lake.claims import claim, release
 from include.quarry.lake.pending import PendingQuery, PendingText, pending_texts
 from include.quarry.lake.vectors import VectorLake
+from include.quarry.lake.work import Work
 from include.quarry.specs import EmbeddingSpec, IndexSpec
 
 logger = logging.getLogger(__name__)

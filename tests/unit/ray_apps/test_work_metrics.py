@@ -7,7 +7,7 @@ import pytest
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.indexing_work import read_work
 from include.quarry.errors import Unavailable
-from include.quarry.feeds.work import Work
+from include.quarry.lake.work import Work
 from ray_apps.indexing import work_metrics
 from ray_apps.indexing.work_metrics import WorkMetrics
 

@@ -10,9 +10,9 @@ from include.quarry.catalog.versions import create_version
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.protocol import Batch, Deleted, Upserted
-from include.quarry.feeds.work import Work
 from include.quarry.lake.fresh import FreshTail
 from include.quarry.lake.vectors import VectorLake
+from include.quarry.lake.work import Work
 from include.quarry.records import DocumentKey, RawDocument
 from tests.unit.routing.corpus import SPEC, HashEmbedder
 
