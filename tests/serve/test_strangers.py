@@ -51,21 +51,27 @@ def test_naming_another_tenant_in_a_body_is_refused(api: Api, shown: dict[str, s
         "/v1/feedback": {"query_id": "0" * 32, "rating": 1},
     }
     for path, body in bodies.items():
-        for more in ({"tenant": _OWNER}, {"scope": {"tenant": _OWNER}}):
-            refused(api.http.post(path, json=body | more, headers=shown), 422)
-    refused(api.http.put("/v1/documents/a", json={"text": "a", "tenant": _OWNER}, headers=shown), 422)
+        refused(api.http.post(path, json=body | {"tenant": _OWNER}, headers=shown), 403)
+        refused(api.http.post(path, json=body | {"scope": {"tenant": _OWNER}}, headers=shown), 422)
+    refused(api.http.put("/v1/documents/a", json={"text": "a", "tenant": _OWNER}, headers=shown), 403)
 
 
-def test_a_filter_or_a_header_that_names_another_tenant_finds_nothing(api: Api, shown: Any, secret: Any) -> None:
+def test_a_filter_that_names_another_tenant_is_refused(api: Api, shown: dict[str, str], secret: Any) -> None:
+    for filters in ({"tenant": _OWNER}, {"tenant": _OWNER, "doc_id": secret[0]}):
+        for path, body in _questions(secret[1]).items():
+            refused(api.http.post(path, json=body | {"filters": filters}, headers=shown), 403)
+
+
+def test_a_filter_or_a_header_that_points_at_another_tenant_finds_nothing(api: Api, shown: Any, secret: Any) -> None:
     headers = shown | {"X-Quarry-Tenant": _OWNER, "X-Tenant": _OWNER}
-    for filters in ({"doc_id": secret[0]}, {"tenant": _OWNER}, {"tenant": _OWNER, "doc_id": secret[0]}):
-        found = api.http.post("/v1/retrieve", json={"query": secret[1], "filters": filters}, headers=headers)
-        assert (found.status_code, found.json()["hits"]) == (200, [])
-        answered = api.http.post("/v1/answer", json={"question": secret[1], "filters": filters}, headers=headers)
-        assert (answered.status_code, answered.json()["citations"]) == (200, [])
-    chat = {"model": "quarry-fast", "messages": [{"role": "user", "content": secret[1]}]}
-    told = api.http.post("/v1/chat/completions", json={**chat, "filters": {"doc_id": secret[0]}}, headers=headers)
-    assert (told.status_code, told.json()["quarry"]["grounded"]) == (200, False)
+    told = {
+        path: api.http.post(path, json=body | {"filters": {"doc_id": secret[0]}}, headers=headers)
+        for path, body in _questions(secret[1]).items()
+    }
+    assert {response.status_code for response in told.values()} == {200}
+    assert told["/v1/retrieve"].json()["hits"] == []
+    assert told["/v1/answer"].json()["citations"] == []
+    assert told["/v1/chat/completions"].json()["quarry"]["grounded"] is False
 
 
 def test_another_tenants_query_can_be_neither_rated_nor_looked_up(api: Api, shown: Any, secret: Any) -> None:
@@ -101,6 +107,12 @@ def test_forged_tokens_open_neither_door(api: Api, secret: Any) -> None:
             assert response.status_code == 401, what
             refused(response, 401)
     assert api.http.post("/v1/retrieve", json={"query": "x"}, headers=bearer(good)).is_success
+
+
+def _questions(words: str) -> dict[str, dict[str, Any]]:
+    """The words as each route that searches is asked them."""
+    chat = {"model": "quarry-fast", "messages": [{"role": "user", "content": words}]}
+    return {"/v1/retrieve": {"query": words}, "/v1/answer": {"question": words}, "/v1/chat/completions": chat}
 
 
 def _made(api: Api, **claims: object) -> str:

@@ -15,7 +15,7 @@ from include.quarry.gateway.visit import Visit
 from include.quarry.generation.ahead import read_ahead
 from include.quarry.generation.answers import Answer, AnswerEvent, Citation, Spent, VerifiedSentence
 from include.quarry.generation.protocol import Wish
-from include.quarry.records import Hit, Scope
+from include.quarry.records import Hit
 from include.quarry.retrieval.encoding import passage_of
 from include.quarry.retrieval.retriever import Retrieval
 
@@ -54,7 +54,7 @@ class Asking:
         started = time.perf_counter()
         if body.priority is not None:
             visit = replace(visit, caller=visit.caller.lowered(body.priority))
-        scope = Scope(visit.caller.tenant, body.filters)
+        scope = visit.caller.sees(body.filters)
         async with visit.deadline.holds():
             found = await self._retrieve(body.corpus, body.question, body.top_k, scope, visit, min_seq=body.min_seq)
         visit.notes.found("answer", body.corpus, body.question, found)

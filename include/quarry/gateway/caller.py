@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from include.quarry.errors import Forbidden, InvalidInput, Unauthenticated
 from include.quarry.feeds.keys import check_name
+from include.quarry.records import Scope
 
 Priority = Literal["urgent", "normal", "batch"]
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
@@ -37,6 +38,12 @@ class Caller:
         if scope not in self.scopes:
             listed = ", ".join(sorted(self.scopes)) or "none"
             raise Forbidden(f"this needs the scope {scope!r}; the token has {listed}: ask for another", scope=scope)
+
+    def sees(self, filters: Mapping[str, str]) -> Scope:
+        """What of a corpus the caller may see. Raises `Forbidden` where the filters name another tenant."""
+        if (named := filters.get("tenant", self.tenant)) != self.tenant:
+            raise Forbidden(f"the filter names tenant {named[:40]!r}, which is not the token's; leave `tenant` out")
+        return Scope(self.tenant, {name: value for name, value in filters.items() if name != "tenant"})
 
 
 def caller_of(claims: Mapping[str, Any]) -> Caller:

@@ -8,12 +8,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from include.quarry.errors import QuarryError
+from include.quarry.errors import Forbidden, QuarryError
 from include.quarry.gateway.door import VISIT
 from include.quarry.gateway.visit import Visit
 
 logger = logging.getLogger(__name__)
 _MEDIA_TYPE = "application/problem+json"
+_TENANT = ("body", "tenant")
 
 
 def install_problem_handlers(app: FastAPI) -> None:
@@ -44,6 +45,8 @@ async def _quarry_error(_request: Request, error: Exception) -> JSONResponse:
 
 async def _refused_fields(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+    if any(item["loc"] == _TENANT and item["type"] == "extra_forbidden" for item in error.errors()):
+        return problem_of(Forbidden("the body names a tenant, which only a token can do; leave `tenant` out"))
     errors = [{"field": ".".join(str(part) for part in item["loc"]), "problem": item["msg"]} for item in error.errors()]
     detail = "; ".join(f"{item['field']}: {item['problem']}" for item in errors[:5])
     return problem(422, "Invalid input", detail, errors=errors[:50])

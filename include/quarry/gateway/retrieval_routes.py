@@ -54,7 +54,7 @@ async def respond(retrieve: RetrieveFrom, body: Retrieve, visit: Visit) -> Respo
     """The answer to a query of a caller who may ask. Raises what `retrieve` raises."""
     if body.index_version is not None:
         visit.caller.require("admin")  # goes past the route, to versions that no gate has passed
-    scope = Scope(visit.caller.tenant, body.filters)
+    scope = visit.caller.sees(body.filters)
     async with visit.deadline.holds():
         found = await retrieve(
             body.corpus,

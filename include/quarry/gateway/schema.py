@@ -74,7 +74,8 @@ class Document(BaseModel):
 
 
 class Retrieve(Body):
-    """A query over one corpus; filters are equality on metadata fields, `doc_id` or `uri`."""
+    """A query over one corpus; filters are equality on metadata fields, `doc_id` or `uri`. The tenant is the token's:
+    whoever names another one is refused."""
 
     query: Question
     top_k: int = Field(10, ge=1, le=100)

@@ -15,6 +15,7 @@ from include.quarry.gateway.composition import bearer
 from include.quarry.gateway.jwks import JwksUrl
 from include.quarry.gateway.key_set import MAX_AGE_S, KeySet
 from include.quarry.gateway.tokens import LEEWAY_S, TokenVerifier
+from include.quarry.records import Scope
 from tests.door import AUDIENCE, ISSUER, SECRET, claims, showing
 from tests.servers.jwks import Issuer, ec_key, public_jwk, rsa_key, signed
 from tests.unit.gateway.test_http import Platform, assert_problem, client_of
@@ -244,11 +245,20 @@ async def test_ids_of_one_tenant_are_nothing_in_the_hands_of_another() -> None:
     assert_problem(await client.get("/v1/documents/a", headers=blue), 404)
     assert_problem(await client.delete("/v1/documents/a", headers=blue), 404)
     assert_problem(await client.get("/v1/documents/red/a", headers=blue), 404)
-    for body in ({"query": "x", "tenant": "red"}, {"query": "x", "scope": {"tenant": "red"}}):
-        assert_problem(await client.post("/v1/retrieve", json=body, headers=blue), 422)
-    filters = {"tenant": "red", "doc_id": "a"}
-    await client.post("/v1/retrieve", json={"query": "x", "filters": filters}, headers=blue)
-    assert [scope.tenant for *_, scope in platform.asked] == ["blue"]
+    bodies = {403: {"tenant": "red"}, 422: {"scope": {"tenant": "red"}}}
+    for status, body in bodies.items():
+        assert_problem(await client.post("/v1/retrieve", json={"query": "x"} | body, headers=blue), status)
+    named = {"query": "x", "filters": {"tenant": "red", "doc_id": "a"}}
+    assert_problem(await client.post("/v1/retrieve", json=named, headers=blue), 403)
+    assert platform.asked == []
     for header in ({"X-Quarry-Tenant": "red"}, {"X-Tenant": "red"}):
         await client.post("/v1/retrieve", json={"query": "x"}, headers=blue | header)
     assert {scope.tenant for *_, scope in platform.asked} == {"blue"}
+
+
+async def test_naming_ones_own_tenant_narrows_nothing() -> None:
+    platform = Platform()
+    named = {"query": "x", "filters": {"tenant": "red", "doc_id": "a"}}
+    answer = await client_of(platform).post("/v1/retrieve", json=named, headers=showing("red"))
+    assert answer.status_code == 200
+    assert [scope for *_, scope in platform.asked] == [Scope("red", {"doc_id": "a"})]
