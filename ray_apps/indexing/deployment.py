@@ -27,7 +27,7 @@ from ray_apps.indexing.streams import StreamReader
 from ray_apps.indexing.work_metrics import WorkMetrics
 from ray_apps.jobs.background import give_way
 
-_EMBED_EVERY_S = 0.1
+_LOOK_EVERY_S = 1.0  # for what another replica accepted and does not get to
 _AT_ONCE = 2  # the engine works for one while the other asks the catalog
 
 
@@ -38,20 +38,22 @@ class IndexingDeployment:
     def __init__(self, settings: Settings) -> None:
         database = Database(settings.catalog_url)
         work = Work()
-        ingestor = Ingestor(database, make_chunker, settings.max_document_bytes, work)
-        self._uploads = Uploads(database, ingestor)
         owner = f"{socket.gethostname()}:{os.getpid()}"
         lake = VectorLake(database, settings.lake_uri)
         embedder_of = embedders(settings)
         self._live = LiveEmbedding(database, embedder_of)
-        self._fresh = []
-        for number in range(_AT_ONCE):
-            tail = FreshTail(
-                database, lake, embedder_of, f"{owner}:{number}", bulk_grace_s=settings.bulk_grace_s, work=work
-            )
-            thread = threading.Thread(target=_keep_embedding, args=(tail,), name=f"fresh-tail-{number}", daemon=True)
-            thread.start()
-            self._fresh.append(thread)
+        tails = [
+            FreshTail(database, lake, embedder_of, f"{owner}:{number}", bulk_grace_s=settings.bulk_grace_s, work=work)
+            for number in range(_AT_ONCE)
+        ]
+        self._fresh = [_embedding(tail, f"fresh-tail-{number}") for number, tail in enumerate(tails)]
+
+        def wake() -> None:
+            for tail in tails:
+                tail.wake()
+
+        ingestor = Ingestor(database, make_chunker, settings.max_document_bytes, work, accepted=wake)
+        self._uploads = Uploads(database, ingestor)
         self._work = WorkMetrics(database, work)
         specs = load_feed_specs(Path(settings.feeds)) if settings.feeds else ()
         self._streams = [StreamReader(spec, ingestor, database) for spec in specs]
@@ -83,6 +85,11 @@ class IndexingDeployment:
             return await asyncio.to_thread(self._live.embed, corpus, model, texts)
 
 
-def _keep_embedding(tail: FreshTail) -> None:
-    give_way()
-    tail.run(_EMBED_EVERY_S)
+def _embedding(tail: FreshTail, name: str) -> threading.Thread:
+    def keep() -> None:
+        give_way()
+        tail.run(_LOOK_EVERY_S)
+
+    thread = threading.Thread(target=keep, name=name, daemon=True)
+    thread.start()
+    return thread

@@ -46,12 +46,15 @@ class Ingestor:
         make_chunker: Callable[[ChunkerSpec], Chunker],
         max_bytes: int,
         work: Work | None = None,
+        accepted: Callable[[], None] = lambda: None,
     ) -> None:
-        """`work` is told what embedding was spared; without it, that is not looked for."""
+        """`work` is told what embedding was spared; without it, that is not looked for. `accepted` is called after
+        every transaction that may have brought something."""
         self._database = database
         self._make_chunker = make_chunker
         self._max_bytes = max_bytes
         self._work = work
+        self._accepted = accepted
 
     def upsert(self, raw: RawDocument, feed: str) -> Accepted:
         """Accept a document. Raises `InvalidInput` when it cannot be read; nothing is stored then."""
@@ -65,6 +68,7 @@ class Ingestor:
                     continue  # an index version with another chunker was born meanwhile: cut for it as well
                 spared = self._spared(connection, [prepared])
                 accepted = accept_upsert(connection, prepared, feed)
+            self._accepted()
             self._count(spared, ["changed" if accepted.changed else "unchanged"])
             return accepted
 
@@ -88,6 +92,7 @@ class Ingestor:
         except (ValueError, TypeError, sa.exc.StatementError):
             logger.exception("the catalog does not take batches of %s; each change is tried on its own", feed)
             taken = self._write(read, changes, partial(self._take, feed, batches, apply_warily))
+        self._accepted()
         self._count(taken.spared, taken.outcomes)
         outcomes = iter(taken.outcomes)
         return [None if size is None else Counter(islice(outcomes, size)) for size in taken.sizes]

@@ -23,6 +23,7 @@ from include.quarry.specs import EmbeddingSpec, IndexSpec
 logger = logging.getLogger(__name__)
 _LEASE_S = 20.0  # many times what a batch takes, and not more than its texts may wait when their embedder dies
 _LOOK_AGAIN_S = 30.0
+_GATHER_S = 0.05  # what comes in a moment is embedded together
 _Target = tuple[str, str, str]
 """Corpus, fingerprint of its chunker, fingerprint of its space."""
 
@@ -51,19 +52,28 @@ class FreshTail:
         self._done_until: dict[_Target, tuple[int, datetime]] = {}
         self._passed: dict[tuple[_Target, bool], tuple[int, datetime]] = {}
         self._stopped = threading.Event()
+        self._woken = threading.Event()
 
     def run(self, interval_s: float) -> None:
-        """Embed whatever arrives, until `stop`."""
-        while not self._stopped.wait(interval_s):
+        """Embed whatever arrives, until `stop`: at once after `wake`, and what nobody tells of within `interval_s`."""
+        while not self._stopped.is_set():
+            if self._woken.wait(interval_s):
+                self._stopped.wait(_GATHER_S)
+            self._woken.clear()
             try:
                 while self.step():
                     pass
             except (QuarryError, SQLAlchemyError, OSError):  # a bug ends the thread, and the health check sees it
                 logger.exception("the fresh tail could not be embedded; trying again")
 
+    def wake(self) -> None:
+        """Something was accepted; from any thread."""
+        self._woken.set()
+
     def stop(self) -> None:
         """End `run`."""
         self._stopped.set()
+        self._woken.set()
 
     def step(self) -> int:
         """Embed one batch for every index version in use; gives how many texts that was."""

@@ -24,7 +24,7 @@ from include.quarry.generation.writing import Writer
 from include.quarry.routing.choice import choose_release
 
 logger = logging.getLogger(__name__)
-_LOOK_S = 0.05
+_LOOK_S = 0.2
 _LOOK_AGAIN_S = 1.0
 _LOAD_AGAIN_S = 10.0
 _TRIES = 3

@@ -13,7 +13,7 @@ from include.quarry.generation.protocol import DEFAULT_RELEASE, TIERS, Origin, T
 from include.quarry.routing.choice import choose_release
 
 logger = logging.getLogger(__name__)
-_LOOK_S = 0.05
+_LOOK_S = 0.2
 _LOOK_AGAIN_S = 1.0
 
 

@@ -1,5 +1,7 @@
 """The fresh tail: uploads at once, scheduled documents only after their grace."""
 
+import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import claims
+from include.quarry.catalog.schema import chunks, claims
 from include.quarry.catalog.versions import create_version
 from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
@@ -54,10 +56,38 @@ def fresh(database: Database, engine: Engine, tmp_path: Path, monkeypatch: pytes
     return FreshTail(database, lake, lambda spec: engine, "me", bulk_grace_s=GRACE_S)
 
 
+def wait_for_vectors(database: Database, folder: Path, count: int) -> None:
+    """Until every chunk, of which there must be so many, has its vector."""
+    with database.read() as connection:
+        hashes = list(connection.scalars(sa.select(chunks.c.text_hash)))
+    assert len(hashes) == count
+    lake, deadline = VectorLake(database, str(folder)), time.monotonic() + 60
+    while lake.missing(SPEC.embedding.fingerprint, hashes):
+        assert time.monotonic() < deadline, "nobody embedded it"
+        time.sleep(0.01)
+
+
 def test_an_upload_is_embedded_at_once_and_only_once(fresh: FreshTail, database: Database, engine: Engine) -> None:
     put(database, "a", "Uploaded.", at=datetime.now(UTC), feed="http")
     assert [fresh.step(), fresh.step()] == [1, 0]
     assert engine.texts == ["Uploaded."]
+
+
+def test_what_was_accepted_is_embedded_as_soon_as_it_is_told_of(
+    fresh: FreshTail, database: Database, tmp_path: Path
+) -> None:
+    """Who looks by itself looks once an hour here."""
+    ingestor = Ingestor(database, make_chunker, 1000, accepted=fresh.wake)
+    thread = threading.Thread(target=fresh.run, args=(3600.0,))
+    thread.start()
+    try:
+        ingestor.upsert(_upsert("a", "Uploaded and told of.").raw, "http")
+        wait_for_vectors(database, tmp_path, 1)
+        ingestor.accept("stream:kafka:quarry:notes", [Batch("notes/0", None, [_upsert("b", "Streamed.")], "1")])
+        wait_for_vectors(database, tmp_path, 2)
+    finally:
+        fresh.stop()
+        thread.join()
 
 
 def test_what_a_scheduled_feed_brought_is_left_to_its_backfill(
