@@ -69,7 +69,7 @@ def accept_upserts(
     """`accept_upsert` of different documents, in their order; the statements are those of one, for all of them."""
     keys = [document.raw.key for document, _ in offered]
     present = _standing(connection, keys)
-    for its in _are(quarantine, keys):
+    for its in rows_of(quarantine, keys):
         connection.execute(sa.delete(quarantine).where(its))
     new = [(document, at) for document, at in offered if not _stands(present.get(document.raw.key), document, feed)]
     common = {"kind": "upsert", "feed": feed, "accepted_at": datetime.now(UTC), "replay_of": replay_of}
@@ -155,7 +155,7 @@ def _standing(connection: sa.Connection, keys: Sequence[DocumentKey]) -> dict[Do
     """What is known of those documents that there are or were; not their text."""
     d = documents.c
     columns = (d.corpus, d.tenant, d.doc_id, d.seq, d.version, d.deleted, d.feed, d.content_hash)
-    rows = (row for its in _are(documents, keys) for row in connection.execute(sa.select(*columns).where(its)))
+    rows = (row for its in rows_of(documents, keys) for row in connection.execute(sa.select(*columns).where(its)))
     return {DocumentKey(row.corpus, row.tenant, row.doc_id): row for row in rows}
 
 
@@ -205,7 +205,7 @@ def _write(
     if changed:
         its = sa.and_(*(documents.c[name] == sa.bindparam(f"its_{name}") for name in DocumentKey._fields))
         connection.execute(sa.update(documents).where(its), changed)
-        for those in _are(chunks, [document.raw.key for document in written]):
+        for those in rows_of(chunks, [document.raw.key for document in written]):
             connection.execute(sa.delete(chunks).where(those))
     insert_many(connection, chunks, cut)
 
@@ -243,8 +243,8 @@ def _append(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> lis
     return [Accepted(seq, row["doc_version"], changed=True) for seq, row in zip(seqs, rows, strict=True)]
 
 
-def _are(table: sa.Table, keys: Sequence[DocumentKey]) -> Iterator[sa.ColumnElement[bool]]:
-    """Conditions that together say: the row is of one of the documents."""
+def rows_of(table: sa.Table, keys: Sequence[DocumentKey]) -> Iterator[sa.ColumnElement[bool]]:
+    """Conditions that together say: the row is of one of the documents. Each names whole keys, as indexes have them."""
     doc_ids: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for key in keys:
         doc_ids[key.corpus, key.tenant].append(key.doc_id)

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.log import head
+from include.quarry.catalog.log import head, rows_of
 from include.quarry.catalog.schema import changes, chunks, documents, vectors
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Passage
 
@@ -202,11 +202,11 @@ def _ready(connection: sa.Connection, follow: Follow, after: int, until: int) ->
 def _updates(
     connection: sa.Connection, follow: Follow, rows: Sequence[sa.Row[*tuple[Any, ...]]]
 ) -> list[DocumentUpdate]:
-    cut_by = sa.and_(chunks.c.corpus == follow.corpus, chunks.c.chunker == follow.chunker)
-    query = sa.select(chunks).where(cut_by, chunks.c.doc_id.in_({row.doc_id for row in rows if not row.deleted}))
     cut: defaultdict[DocumentKey, list[sa.Row[*tuple[Any, ...]]]] = defaultdict(list)
-    for chunk in connection.execute(query.order_by(chunks.c.ordinal)):
-        cut[_key(chunk)].append(chunk)
+    for of_some in rows_of(chunks, [_key(row) for row in rows if not row.deleted]):
+        query = sa.select(chunks).where(of_some, chunks.c.chunker == follow.chunker)
+        for chunk in connection.execute(query.order_by(chunks.c.ordinal)):
+            cut[_key(chunk)].append(chunk)
     return [_update(row, () if row.deleted else tuple(_chunk(row, chunk) for chunk in cut[_key(row)])) for row in rows]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from include.quarry.catalog import updates
 from include.quarry.catalog.database import Database
@@ -174,6 +175,22 @@ def test_the_chunks_of_what_is_not_taken_are_not_read(catalog: Catalog, monkeypa
     monkeypatch.setattr(updates, "_chunk", lambda *row: read.append(row[1].doc_id) or chunk(*row))
     assert pages(catalog, takes=lambda update: update.key.doc_id == "a") == [["a"]]
     assert read == ["a"]
+
+
+def test_a_change_is_read_without_looking_through_its_corpus(catalog: Catalog, database: Database) -> None:
+    """Each look at the chunks names whole keys, else every change would cost as much as there are documents."""
+    after = catalog.put("a", "One.")
+    catalog.put("b", "Two.")
+    asked: list[tuple[str, Any]] = []
+    with database.read() as connection:
+        if connection.dialect.name != "sqlite":
+            pytest.skip("its planner prefers to read small tables whole")
+        sa.event.listen(connection, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+        assert [update.key.doc_id for update in read_stretch(connection, FOLLOW, after).updates] == ["b"]
+        plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all() for text, values in asked[:]]
+    looks = [step.detail for plan in plans for step in plan if " chunks " in f"{step.detail} "]
+    assert looks
+    assert [look for look in looks if "doc_id=?" not in look] == []
 
 
 def test_a_document_that_this_chunker_has_not_cut_waits(catalog: Catalog, database: Database) -> None:
