@@ -5,7 +5,7 @@ same connection gets the promise that nothing is lost and nothing is doubled, wh
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -69,8 +69,7 @@ def accept_upserts(
     """`accept_upsert` of different documents, in their order; the statements are those of one, for all of them."""
     keys = [document.raw.key for document, _ in offered]
     present = _standing(connection, keys)
-    for its in rows_of(quarantine, keys):
-        connection.execute(sa.delete(quarantine).where(its))
+    moved = _leave_quarantine(connection, keys)
     new = [(document, at) for document, at in offered if not _stands(present.get(document.raw.key), document, feed)]
     common = {"kind": "upsert", "feed": feed, "accepted_at": datetime.now(UTC), "replay_of": replay_of}
     rows = [
@@ -84,6 +83,7 @@ def accept_upserts(
     ]
     accepted = dict(zip((document.raw.key for document, _ in new), _append(connection, rows), strict=True))
     _write(connection, [document for document, _ in new], accepted, present, feed)
+    _end_moves(connection, moved, feed)
     return [accepted.get(key) or Accepted(present[key].seq, present[key].version, changed=False) for key in keys]
 
 
@@ -97,7 +97,7 @@ def accept_delete(
 ) -> Accepted | None:
     """Append a delete; None when there is no such document, present or deleted."""
     present = find_document(connection, key)
-    connection.execute(sa.delete(quarantine).where(_is(quarantine, key)))
+    _end_moves(connection, _leave_quarantine(connection, [key]), feed)
     if present is None:
         return None
     if present.deleted:
@@ -149,6 +149,26 @@ def age_of(connection: sa.Connection, seq: int) -> int:
     """The place of a change among all others by what it tells of: a replay tells of what was set aside before."""
     replay_of = connection.scalar(sa.select(changes.c.replay_of).where(changes.c.seq == seq))
     return seq if replay_of is None else int(replay_of)
+
+
+def _leave_quarantine(connection: sa.Connection, keys: Sequence[DocumentKey]) -> list[tuple[DocumentKey, int]]:
+    """What of these was set aside is superseded. Gives which documents they were to replace, and what the log had then:
+    their earlier, readable state was left standing for them."""
+    q, moved = quarantine.c, []
+    for its in rows_of(quarantine, keys):
+        for row in connection.execute(sa.select(q.detail, q.at_seq).where(its)):
+            if replaced := (row.detail or {}).get("replaces"):
+                moved.append((DocumentKey(*replaced), row.at_seq))
+        connection.execute(sa.delete(quarantine).where(its))
+    return moved
+
+
+def _end_moves(connection: sa.Connection, moved: Iterable[tuple[DocumentKey, int]], feed: str) -> None:
+    """Nothing stands for them any more; unless they were written anew."""
+    for key, at_seq in moved:
+        present = find_document(connection, key)
+        if present is not None and not present.deleted and present.seq <= at_seq:
+            accept_delete(connection, key, feed)
 
 
 def _standing(connection: sa.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, sa.Row[*tuple[Any, ...]]]:

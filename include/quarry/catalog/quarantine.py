@@ -65,9 +65,12 @@ def set_aside(
     *,
     original: Original | None = None,
 ) -> None:
-    """Record that something could not be read; the newest replaces an older one of the same document."""
+    """Record that something could not be read; the newest replaces an older one of the same document, and what that one
+    was to replace."""
+    before = connection.scalar(sa.select(quarantine.c.detail).where(_is(key))) or {}
     forget_quarantined(connection, key)
     original = original or Original("document", b"", {})
+    moved = {"replaces": before["replaces"]} if before.get("replaces") and not original.detail.get("replaces") else {}
     kept = len(original.content) <= KEPT_BYTES
     connection.execute(
         sa.insert(quarantine).values(
@@ -80,7 +83,7 @@ def set_aside(
             content=original.content if kept else None,
             size_bytes=len(original.content),
             sha256=sha256(original.content).hexdigest(),
-            detail=dict(original.detail),
+            detail=dict(original.detail) | moved,
             at_seq=head(connection, key.corpus),
         )
     )

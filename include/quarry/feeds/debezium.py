@@ -1,6 +1,7 @@
 """Debezium's envelopes: what a row was and what it is, as its connectors write it, with its schema or without."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from include.quarry.errors import InvalidInput
 from include.quarry.feeds.events import read_object
 from include.quarry.feeds.protocol import Deleted, Upserted
 from include.quarry.feeds.rows import RowMapping
+from include.quarry.records import DocumentKey
 
 UNAVAILABLE = "__debezium_unavailable_value"
 """What stands for a large value that PostgreSQL did not log because it did not change."""
@@ -63,19 +65,29 @@ def _check_whole(row: Mapping[str, Any], mapping: RowMapping) -> None:
             )
 
 
-def _old_key(before: object, mapping: RowMapping) -> Any:
+def _old_key(before: object, mapping: RowMapping) -> DocumentKey | None:
     if not isinstance(before, dict) or any(before.get(name) is None for name in mapping.key):
         return None
-    return mapping.key_of(before)
+    with suppress(InvalidInput):  # a key that cannot be read never was a document
+        return mapping.key_of(before)
+    return None
+
+
+def _source(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
+    source = envelope.get("source")
+    return source if isinstance(source, dict) else {}
 
 
 def _uri(envelope: Mapping[str, Any], doc_id: str) -> str:
-    source = envelope.get("source") or {}
+    source = _source(envelope)
     place = ".".join(str(source[name]) for name in ("db", "schema", "table") if source.get(name))
     return f"{source.get('connector', 'debezium')}://{place}/{doc_id}"
 
 
 def _time(envelope: Mapping[str, Any]) -> datetime | None:
-    source = envelope.get("source") or {}
-    at_ms = source.get("ts_ms") or envelope.get("ts_ms")
-    return datetime.fromtimestamp(at_ms / 1000, UTC) if isinstance(at_ms, (int, float)) else None
+    at_ms = _source(envelope).get("ts_ms") or envelope.get("ts_ms")
+    if not isinstance(at_ms, (int, float)):
+        return None
+    with suppress(ValueError, OverflowError, OSError):  # the row counts, whenever its clock says that it changed
+        return datetime.fromtimestamp(at_ms / 1000, UTC)
+    return None

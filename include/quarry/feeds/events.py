@@ -88,6 +88,6 @@ def _time(at: str | None) -> datetime | None:
         return None
     try:
         time = datetime.fromisoformat(at)
-    except ValueError as error:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # an hour before the year 1, say
         raise InvalidInput(f"at is {at[:80]!r}, not a time in ISO 8601 such as 2026-03-01T12:00:00Z") from error
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time

@@ -225,7 +225,11 @@ class PostgresFeed:
 
     def _old_key(self, old: Values) -> DocumentKey | None:
         needed = {*self._mapping.key, *((self._mapping.tenant_column,) if self._mapping.tenant_column else ())}
-        return self._mapping.key_of(old) if all(old.get(name) is not None for name in needed) else None
+        if any(old.get(name) is None for name in needed):
+            return None
+        with suppress(InvalidInput):  # a key that cannot be read never was a document
+            return self._mapping.key_of(old)
+        return None
 
     def _whole(self, event: RowChange) -> Values | None:
         """The new row with the large values that were not sent: from the old row, or from the table. None when the row

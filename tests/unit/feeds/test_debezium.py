@@ -52,6 +52,22 @@ def test_a_row_whose_key_changed_replaces_what_it_was() -> None:
     assert same.replaces is None
 
 
+def test_a_row_whose_key_could_not_be_read_before_replaces_nothing() -> None:
+    mapping = RowMapping("main", ("id",), ("body",), tenant_column="owner")
+    before, after = ({"id": 1, "body": "x", "owner": owner} for owner in ("ACME Inc", "acme"))
+    change = read_envelope(envelope("u", before, after), mapping)
+    assert isinstance(change, Upserted)
+    assert (change.raw.key, change.replaces) == (DocumentKey("main", "acme", "1"), None)
+
+
+@pytest.mark.parametrize("source", ["x", 7, [], {"ts_ms": 1e20}, {"ts_ms": float("nan")}, {"ts_ms": 1772366400000000}])
+def test_a_row_counts_whatever_its_source_says_of_itself(source: object) -> None:
+    told = json.loads(envelope("c", after={"id": 1, "body": "Text."})) | {"source": source}
+    change = read_envelope(json.dumps(told).encode(), MAPPING)
+    assert isinstance(change, Upserted)
+    assert (change.raw.content, change.at) == (b"Text.", None)
+
+
 @pytest.mark.parametrize("op", ["t", "m"])
 def test_what_is_no_row_is_no_change(op: str) -> None:
     assert read_envelope(envelope(op), MAPPING) is None

@@ -66,6 +66,7 @@ def test_deletes_and_tombstones_are_deletes() -> None:
         (encoded(op="upsert", text="x", more=1), "more"),
         (encoded(op="upsert", text="x", metadata={"n": 1}), "metadata/n"),
         (encoded(op="upsert", text="x", at="yesterday"), "yesterday"),
+        (encoded(op="delete", at="0001-01-01T00:00:00+01:00"), "0001-01-01"),
         (encoded(op="upsert", text="x", doc_id="../a"), "path segment"),
         (encoded(op="upsert", text="x", tenant="../a"), "tenant"),
         (encoded(op="upsert", text="x", replaces="../a"), "path segment"),

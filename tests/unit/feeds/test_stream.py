@@ -161,6 +161,33 @@ def test_a_moved_document_is_in_one_place_at_any_moment(database: Database) -> N
     assert log_of(database, "old") == ["upsert", "delete"]
 
 
+@pytest.mark.parametrize("then", [Deleted(key("new")), upsert("new", "readable")])
+def test_what_an_unreadable_move_left_standing_goes_with_the_next_of_its_changes(
+    database: Database, then: Upserted | Deleted
+) -> None:
+    topic = MemoryTopic()
+    topic.send("p", upsert("old", "text"))
+    topic.send("p", replace(upsert("new", "x", "application/unknown"), replaces=key("old")))
+    topic.send("p", upsert("new", "y", "application/unknown"))
+    stream = reader(database, topic)
+    stream.step()
+    assert text_of(database, "old") == "text"
+    topic.send("p", then)
+    stream.step()
+    assert log_of(database, "old") == ["upsert", "delete"]
+    assert text_of(database, "new") == (None if isinstance(then, Deleted) else "readable")
+
+
+def test_what_was_written_anew_after_an_unreadable_move_stays(database: Database) -> None:
+    topic = MemoryTopic()
+    topic.send("p", upsert("old", "text"))
+    topic.send("p", replace(upsert("new", "x", "application/unknown"), replaces=key("old")))
+    topic.send("p", upsert("old", "another text"))
+    topic.send("p", upsert("new", "readable"))
+    reader(database, topic).step()
+    assert (text_of(database, "old"), text_of(database, "new")) == ("another text", "readable")
+
+
 def test_a_batch_that_fails_leaves_neither_changes_nor_offset(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
