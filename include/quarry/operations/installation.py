@@ -1,5 +1,6 @@
 """Where one installation keeps what: folders, sockets, secrets, and the mark its processes carry."""
 
+import json
 import os
 import secrets
 import tempfile
@@ -113,9 +114,15 @@ class Installation:
         return path.read_text()
 
     def environment(self) -> dict[str, str]:
-        """The settings that were set, as environment variables with absolute paths: every process sees the same."""
+        """The settings that were set, as environment variables with absolute paths: every process sees the same.
+
+        What is no text is written as JSON, which is how settings read a mapping.
+        """
         values = self.settings.model_dump(mode="json", exclude_unset=True)
-        variables = {f"QUARRY_{name.upper()}": str(value) for name, value in values.items()}
+        variables = {
+            f"QUARRY_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in values.items()
+        }
         files = {"SERVE_CONFIG": self.settings.serve_config, "PLANS": self.settings.plans}
         absolute = {f"QUARRY_{name}": str(_absolute(path)) for name, path in files.items()}
         return variables | absolute | {"QUARRY_HOME": str(self.home)}

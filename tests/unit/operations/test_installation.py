@@ -1,7 +1,10 @@
 import stat
 import threading
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
+from pydantic import ValidationError
 
 from include.quarry.operations import installation as module
 from include.quarry.operations.installation import REPOSITORY, Installation
@@ -91,6 +94,38 @@ def test_processes_see_what_was_set_and_absolute_paths(tmp_path, monkeypatch):
     assert environment["QUARRY_HOME"] == str(tmp_path)
     assert environment["QUARRY_SERVE_CONFIG"] == str(REPOSITORY / "ray_apps/config/serve.local.yaml")
     assert environment["QUARRY_PLANS"] == str(REPOSITORY / "include/plans.yaml")
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_process_reads_back_every_setting_that_was_set(name, monkeypatch):
+    said = Settings(**{"home": Path("/q"), name: another_value(name)}, _env_file=None)
+    assert getattr(said, name) != Settings.model_fields[name].default
+    for variable, text in Installation(said).environment().items():
+        monkeypatch.setenv(variable, text)
+    assert getattr(Settings(_env_file=None), name) == getattr(said, name)
+
+
+def another_value(name: str) -> Any:
+    """A value that the setting may have and that is not its default, as awkward as its type allows."""
+    field = Settings.model_fields[name]
+    default, kind = field.default, field.annotation
+    if get_origin(kind) is Literal:
+        return next(value for value in get_args(kind) if value != default)
+    match default:
+        case bool():
+            return not default
+        case Path():
+            return Path("/elsewhere/a folder/f.yaml")
+        case dict():
+            return {"a'b": 0.25, "c": 3} if get_args(kind)[1] is float else {"wiki": "a 'folder'", "ö": ""}
+        case str():
+            return '{"text": "with \'quotes\' and an ö"} '
+    for value in (default + 1, default / 2):
+        try:
+            return getattr(Settings(**{name: value}, _env_file=None), name)
+        except ValidationError:
+            continue
+    raise AssertionError(f"no other value of {name} is known; add one")
 
 
 def test_the_socket_folder_is_private(installation):
