@@ -1,10 +1,11 @@
-"""Bring documents up to the embedding spec that is live.
+r"""Bring documents up to the embedding spec that is live.
 
 - After an ingestion (asset `quarry://catalog`): everything of every corpus that still lacks a vector. By hand:
   everything of one corpus.
 - Every night, and for each day of a backfill: the documents changed on that day, `[00:00, 24:00)` UTC.
 
-        airflow backfill create --dag-id backfill_embeddings --from-date 2026-11-01 --to-date 2026-11-20
+        python -m include.quarry airflow backfill create --dag-id backfill_embeddings \
+            --from-date 2026-11-01 --to-date 2026-11-20
 
   A day that has had its run is left alone; after a change of the embedding spec add `--reprocess-behavior completed`.
 

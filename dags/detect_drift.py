@@ -11,8 +11,8 @@ trend and what lies furthest from everything known, go to MLflow (experiment `qu
 
 Documents that had no vectors yet are judged with their own day as soon as they have, up to a week later.
 
-By hand it judges the last 24 hours, of one corpus if it is named; `airflow backfill create --dag-id detect_drift ...`
-judges days again.
+By hand it judges the last 24 hours, of one corpus if it is named; `python -m include.quarry airflow backfill create
+--dag-id detect_drift ...` judges days again.
 """
 
 import json

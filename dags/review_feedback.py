@@ -4,7 +4,8 @@ Queries that were rated low are gathered by subject, each with the passages that
 disappointed, and what to try first: other documents, another index spec, larger passages, another prompt. The page is
 in MLflow (experiment `quarry-feedback`) and under `feedback/` of the home; the task's log has its address.
 
-By hand it reads the last 30 days; `airflow backfill create --dag-id review_feedback ...` reads months again.
+By hand it reads the last 30 days; `python -m include.quarry airflow backfill create --dag-id review_feedback ...` reads
+months again.
 """
 
 from airflow.sdk import CronDataIntervalTimetable, task

@@ -56,6 +56,10 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
 
             with run_lock(installation):
                 demo(installation, options.docs, options.question)
+        case "airflow":
+            from include.quarry.operations.airflow_command import airflow
+
+            airflow(installation, options.arguments)
         case "deep-model":
             from include.quarry.operations.deep_model import fetch_deep_model
 
@@ -99,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="from documents to judged, cited answers")
     demo.add_argument("--docs", help="a folder of documents; default: what is installed in this environment")
     demo.add_argument("--question", action="append", help="ask this instead of the default questions; repeatable")
+    # Everything after the word is Airflow's: no option begins with this prefix, not even -h.
+    airflow = commands.add_parser("airflow", help="Airflow's own command line", add_help=False, prefix_chars="\0")
+    airflow.add_argument("arguments", nargs=argparse.REMAINDER)
     commands.add_parser("deep-model", help="fetch the model of the deep tier")
     commands.add_parser("migrate", help="bring the catalog to the present schema")
     add_version_commands(commands.add_parser("versions", help="list, build, promote, roll back index versions"))
