@@ -110,6 +110,32 @@ def test_the_gate_is_not_asked_twice(dag_bag) -> None:
     assert dag_bag.dags["evaluate_relevance"].get_task("judge").retries == 0
 
 
+@pytest.mark.usefixtures("settings_of_fakes")
+@pytest.mark.parametrize(
+    ("said", "suite", "expected"),
+    [
+        ({}, "auto", "--suite environment --corpus main"),
+        ({"QUARRY_DOCS": "/mine"}, "auto", None),
+        ({"QUARRY_GATE_SUITE": ""}, "auto", None),
+        ({"QUARRY_DOCS": "/mine", "QUARRY_GATE_SUITE": "/my suite"}, "auto", "--suite '/my suite' --corpus main"),
+        ({"QUARRY_DOCS": "/mine"}, "quarry_town", "--suite quarry_town"),
+    ],
+)
+def test_each_night_is_judged_by_the_suite_that_fits_the_documents_or_by_none(
+    dag_bag, monkeypatch, said, suite, expected
+) -> None:
+    dag = dag_bag.dags["evaluate_relevance"]
+    assert dag.params["suite"] == "auto"
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    judge = dag.get_task("judge").python_callable
+    if expected is None:
+        with pytest.raises(AirflowSkipException, match="QUARRY_GATE_SUITE"):
+            judge(suite)
+        return
+    assert judge(suite).endswith(f"-m evaluation gate {expected} --url http://127.0.0.1:8000")
+
+
 def watched(timetable: AssetTriggeredTimetable) -> set[str]:
     return {asset.name for asset in timetable.asset_condition.objects}
 

@@ -56,21 +56,22 @@ class Demo:
 def demo(installation: Installation, docs: str | None, questions: list[str] | None) -> None:
     """Run every phase. Raises `QuarryError` saying what failed and where its log is."""
     began = time.monotonic()
-    folder = _folder(docs)
+    settings = installation.settings
+    folder, own = own_documents(docs, settings.docs)
     up(installation)
-    airflow = AirflowApi(installation.settings.airflow_url, read_password(installation.airflow_passwords))
-    database = Database(installation.settings.catalog_url)
+    airflow = AirflowApi(settings.airflow_url, read_password(installation.airflow_passwords))
+    database = Database(settings.catalog_url)
     show = Demo(installation, airflow, database, datetime.now(UTC))
     ingest(show, folder)
     embed(show)
     index(show)
-    if docs or installation.settings.docs != "environment:":
+    if own:
         console.print("• no relevance is measured: the suite that ships with Quarry judges its own default documents")
     else:
         judge(show)
     answer(
         show,
-        questions or (questions_about(demo_catalog.titles(database, CORPUS, folder)) if docs else DEFAULT_QUESTIONS),
+        questions or (questions_about(demo_catalog.titles(database, CORPUS, own)) if own else DEFAULT_QUESTIONS),
     )
     database.close()
     print_addresses(installation)
@@ -153,10 +154,15 @@ def _await_run(
         time.sleep(_POLL_S)
 
 
-def _folder(docs: str | None) -> str:
-    if not docs:
-        return ""
-    folder = Path(docs).expanduser().resolve()
+def own_documents(docs: str | None, setting: str) -> tuple[str, str]:
+    """(the folder to hand to the ingestion, empty for what the setting says; the folder that is read, empty for the
+    default documents). Raises `NotFound`."""
+    folder = _folder("DOCS", docs) if docs else ""
+    return folder, folder or ("" if setting == "environment:" else _folder("QUARRY_DOCS", setting))
+
+
+def _folder(name: str, said: str) -> str:
+    folder = Path(said).expanduser().resolve()
     if not folder.is_dir():
-        raise NotFound(f"DOCS={docs} is no folder; give a folder of md, rst, html, txt, pdf or docx files")
+        raise NotFound(f"{name}={said} is no folder; give a folder of md, rst, html, txt, pdf or docx files")
     return str(folder)
