@@ -20,6 +20,8 @@ from include.quarry.errors import QuarryError
 logger = logging.getLogger(__name__)
 Sink = Callable[[sa.Connection, Sequence[Entry]], None]
 """Keeps what it wants of some entries of one writer, in order, inside the transaction; they may come again."""
+_FAILURES = (QuarryError, SQLAlchemyError, OSError)
+"""What may keep entries from being shipped now."""
 _ADOPT_EVERY_S = 5.0
 
 
@@ -44,7 +46,7 @@ class Shipper:
         """`step`, as often as one likes; whether it worked. What fails is logged, and waits in the journal."""
         try:
             self.step()
-        except (QuarryError, SQLAlchemyError, OSError):
+        except _FAILURES:
             logger.exception("audit entries could not be shipped; they wait in %s", self._folder)
             return False
         return True
@@ -75,15 +77,22 @@ class Shipper:
 def adopt(folder: Path, database: Database, sinks: Sequence[Sink]) -> int:
     """Ship what dead writers left and remove it; gives how many entries that was, some maybe shipped before.
 
-    Raises `Unavailable` while the catalog cannot take it; it then stays for whoever looks next.
+    Raises `Unavailable` while the catalog cannot take it; it then stays for whoever looks next. One writer whose
+    entries cannot be shipped keeps no other back: the first error is raised when all were tried.
     """
-    shipped = 0
+    shipped, failures = 0, []
     for writer in writers(folder):
-        with adopted(folder, writer) as ours:
-            if ours:
-                left = Segments(folder, writer)
-                shipped += _ship(left, Position(), database, sinks)[0]
-                left.forget_all()
+        try:
+            with adopted(folder, writer) as ours:
+                if ours:
+                    left = Segments(folder, writer)
+                    shipped += _ship(left, Position(), database, sinks)[0]
+                    left.forget_all()
+        except _FAILURES as error:
+            logger.error("what %s left could not be shipped (%s); it waits in %s", writer, type(error).__name__, folder)
+            failures.append(error)
+    if failures:
+        raise failures[0]
     return shipped
 
 

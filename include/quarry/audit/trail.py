@@ -30,13 +30,18 @@ def store_records(connection: sa.Connection, entries: Sequence[Entry]) -> None:
         connection.execute(sa.update(audit_chains).where(audit_chains.c.writer == writer).values(**head))
 
 
+def column_of(value: object) -> object:
+    """What a column holds of a field: PostgreSQL has no text with a NUL, which JSON writes as `\\u0000`."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+
+
 def _row(entry: Entry) -> dict[str, Any]:
     fields = entry.fields
     return {
         "writer": entry.writer,
         "number": entry.number,
         "at": datetime.fromisoformat(fields["at"]),
-        **{name: fields.get(name) for name in COLUMNS},
+        **{name: column_of(fields.get(name)) for name in COLUMNS},
         "body": entry.body,
         "hash": entry.hash,
     }

@@ -120,7 +120,15 @@ def _streams(start: Message) -> bool:
 
 
 def _action(scope: MutableMapping[str, Any]) -> str:
-    """Method and path of the route, or of the request where no route was reached."""
+    """Method and path of the route, or of the request where no route was reached: then anybody wrote it."""
     route = scope.get("route")
-    path = scope["path"][:_LONGEST_PATH] if route is None else route.path.replace(":path}", "}")
+    path = _shown(scope["path"][:_LONGEST_PATH]) if route is None else route.path.replace(":path}", "}")
     return f"{scope['method']} {path}"
+
+
+def _shown(text: str) -> str:
+    return (
+        text
+        if text.isprintable()
+        else "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    )

@@ -1,15 +1,19 @@
 """What journals hold ends up in the catalog, each entry once: two writers, a busy catalog, a death in between."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
+import orjson
 import pytest
 import sqlalchemy as sa
 
+from include.quarry.audit.entry import Entry
 from include.quarry.audit.journal import Journal
 from include.quarry.audit.segments import writers
 from include.quarry.audit.shipping import Shipper, adopt
 from include.quarry.audit.trail import store_records
+from include.quarry.audit.verification import verify
 from include.quarry.catalog import database as catalog
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import audit_chains, audit_records, queries
@@ -88,6 +92,40 @@ def test_a_dead_writers_rest_is_adopted_and_its_torn_line_left_out(
     )
     assert writers(audit_folder) == [living.writer]
     assert "no answer yet" in caplog.text
+
+
+def test_a_field_that_the_catalog_cannot_take_is_shipped_all_the_same_and_fits_its_chain(
+    audit_folder: Path, database: Database
+) -> None:
+    journal = Journal(audit_folder, "gateway")
+    journal.append(record("q1", action="GET /v1/a\0", tenant=None, subject=None))
+    journal.append(record("q2"))
+    Shipper(journal.origin, database, SINKS).step()
+    verified = verify(database)
+    assert (verified.records, verified.findings) == (2, ())
+    with database.read() as connection:
+        row = connection.execute(sa.select(audit_records).where(audit_records.c.number == 1)).one()
+    assert row.action == "GET /v1/a\N{REPLACEMENT CHARACTER}"
+    assert orjson.loads(row.body)["action"] == "GET /v1/a\0"
+
+
+def test_a_writer_that_cannot_be_adopted_keeps_no_other_back(
+    audit_folder: Path, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    dead = sorted((Journal(audit_folder, "gateway") for _ in range(3)), key=lambda journal: journal.writer)
+    for number, journal in enumerate(dead):
+        journal.append(record(f"q{number}"))
+        journal.close()
+
+    def refuse(_: sa.Connection, entries: Sequence[Entry]) -> None:
+        if entries[0].writer in {dead[0].writer, dead[1].writer}:
+            raise Unavailable(f"not {entries[0].writer}")
+
+    with pytest.raises(Unavailable, match=dead[0].writer):
+        adopt(audit_folder, database, [store_records, refuse])
+    assert [row[2] for row in shipped(database)] == ["q2"]
+    assert writers(audit_folder) == [dead[0].writer, dead[1].writer]
+    assert adopt(audit_folder, database, SINKS) == 2
 
 
 def test_adopting_twice_at_once_ships_once(audit_folder: Path, database: Database) -> None:

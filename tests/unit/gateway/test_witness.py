@@ -333,6 +333,15 @@ async def test_refusals_say_who_was_refused_what(
     assert entry.content is None
 
 
+@pytest.mark.parametrize("token", ["Bearer nonsense", None])
+async def test_what_anybody_wrote_in_a_path_is_on_record_printable_and_bounded(front: Front, token: str | None) -> None:
+    headers = {"Authorization": token} if token else {}
+    await front.client.get(f"/v1/a%00%0A%1Bé{'x' * 1000}", headers=headers)
+    (record,) = front.records
+    assert record["action"].startswith("GET /v1/a\ufffd\ufffd\ufffdéxxx")
+    assert len(record["action"]) < 220
+
+
 async def test_what_was_named_in_a_path_is_on_record(front: Front) -> None:
     await front.client.get("/v1/documents/deep/a.html", params={"corpus": "other"})
     (record,) = front.records
