@@ -1,6 +1,5 @@
 """POST /v1/feedback: what people think of an answer or a passage."""
 
-import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
@@ -44,7 +43,8 @@ def feedback_routes(opinions: Opinions, door: Door) -> APIRouter:
         caller = visit.caller
         visit.notes.note(about=body.query_id, rating=body.rating)
         rating = Rating(body.rating, body.chunk_id, body.comment)
-        await asyncio.to_thread(opinions.rate, body.query_id, caller.tenant, caller.subject, rating)
+        within_s = visit.deadline.remaining_s()
+        await opinions.rate(body.query_id, caller.tenant, caller.subject, rating, within_s=within_s)
         return Kept(query_id=body.query_id, rating=body.rating, chunk_id=body.chunk_id)
 
     return router
