@@ -1,14 +1,16 @@
 """A tier behind a Serve handle. One that is gone or silent is given up soon, and asked again after a moment."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, cast
 
 import grpc
+from ray.exceptions import RayTaskError
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
-from include.quarry.errors import Unavailable
+from include.quarry.errors import Misconfigured, Unavailable
 from include.quarry.gateway.visit import Visit
 from include.quarry.generation.answers import Ended, TierEvent
 from include.quarry.generation.evidence import Evidence
@@ -16,6 +18,7 @@ from include.quarry.generation.protocol import Wish
 from include.quarry.generation.tier_choice import SILENT
 from ray_apps.gateway.remote import unwrapped
 
+logger = logging.getLogger(__name__)
 FIRST_S = 2.0
 """A tier that is there says so within milliseconds; without a replica the handle would wait for one without end."""
 SILENCE_S = 5.0
@@ -54,6 +57,10 @@ class RemoteTier:
                     yield event
                     if isinstance(event, Ended):
                         return
+        except (RayTaskError, Misconfigured) as error:  # it lives, and may have an answer to the next question
+            self._failed, self._rests_until = False, 0.0
+            logger.exception("a tier failed by an error that it does not tell of; the next tier answers")
+            raise Unavailable(f"{type(error).__name__} in the tier; the next tier answers") from error
         except (StopAsyncIteration, TimeoutError, grpc.aio.AioRpcError, Unavailable) as error:
             self._failed, self._rests_until = True, time.monotonic() + REST_S
             raise Unavailable(f"no sign of life ({type(error).__name__}); the next tier answers") from error

@@ -344,7 +344,9 @@ async def test_a_refused_connection_is_unavailable() -> None:
         await collect(OpenAICompatibleModel(f"http://127.0.0.1:{port}/v1", model="m"))
 
 
-@pytest.mark.parametrize("garbage", [b"data: {not json\n\n", b"data: 17\n\n", b'data: {"choices": 3}\n\n'])
+@pytest.mark.parametrize(
+    "garbage", [b"data: {not json\n\n", b"data: 17\n\n", b'data: {"choices": 3}\n\n', b"data: \xff\n\n"]
+)
 async def test_a_garbled_stream_is_unavailable(garbage: bytes) -> None:
     async def garble(_: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         begin(writer)
@@ -381,6 +383,18 @@ async def test_where_a_server_reports_no_usage_the_pieces_are_counted() -> None:
     assert deltas[-1].usage == Usage(0, 1)
 
 
+@pytest.mark.parametrize("usage", [{"prompt_tokens": None}, {"prompt_tokens": "3", "completion_tokens": 1.5}, {}])
+async def test_counts_that_are_no_numbers_are_no_usage(usage: dict[str, Any]) -> None:
+    async def garble(_: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        begin(writer)
+        writer.write(event("one") + event(usage=usage) + b"data: [DONE]\n\n")
+
+    async with serving(garble) as chat:
+        deltas = await collect(OpenAICompatibleModel(chat.url, model="m", timeout_s=5))
+    assert "".join(delta.text for delta in deltas) == "one"
+    assert deltas[-1].usage in (None, Usage(0, 1))
+
+
 # --- Servers of KServe's protocol ---
 
 
@@ -412,3 +426,16 @@ async def test_a_kserve_server_s_own_count_is_the_usage() -> None:
     async with serving(count) as chat:
         deltas = await collect(KServeModel(chat.url, model="m"))
     assert deltas[-1].usage == Usage(21, 3)
+
+
+@pytest.mark.parametrize("counts", ['"prompt_tokens": "many", "completion_tokens": null', '"prompt_tokens": -1'])
+async def test_where_a_kserve_server_s_count_is_none_the_pieces_are_counted(counts: str) -> None:
+    async def garble(_: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        begin(writer)
+        writer.write(f'data: {{"text_output": "one", {counts}}}\n\n'.encode())
+
+    async with serving(garble) as chat:
+        usage = (await collect(KServeModel(chat.url, model="m")))[-1].usage
+    assert usage is not None
+    assert usage.prompt_tokens > 0
+    assert usage.completion_tokens == 1

@@ -13,7 +13,7 @@ import httpx
 
 from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
 from include.quarry.generation.prompt import estimate_tokens
-from include.quarry.generation.protocol import Delta, Message, Usage
+from include.quarry.generation.protocol import Delta, Message, Usage, as_count
 
 
 class KServeModel:
@@ -51,7 +51,7 @@ class KServeModel:
                     usage = _used(event, usage, bool(text))
                     if text:
                         yield Delta(text, usage)
-        except (httpx.TransportError, httpx.InvalidURL, json.JSONDecodeError, AttributeError, TypeError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError, TypeError) as error:
             raise Unavailable(f"{self._where}: {type(error).__name__}; the server is down, silent or garbled") from None
         yield Delta("", usage)
 
@@ -81,6 +81,10 @@ def chat_ml(messages: Sequence[Message]) -> str:
 
 
 def _used(event: dict[str, Any], before: Usage, said: bool) -> Usage:
-    """What the server counted, or one token a piece of text."""
-    prompt = int(event.get("prompt_tokens", before.prompt_tokens))
-    return Usage(prompt, int(event.get("completion_tokens", before.completion_tokens + said)))
+    """What the server counted or, where it sends no count, what was estimated and one token a piece of text."""
+    prompt = as_count(event.get("prompt_tokens"))
+    completion = as_count(event.get("completion_tokens"))
+    return Usage(
+        before.prompt_tokens if prompt is None else prompt,
+        before.completion_tokens + said if completion is None else completion,
+    )

@@ -1,13 +1,12 @@
 """Any server that speaks OpenAI's chat protocol: vLLM, BentoML, Triton, llama.cpp, or OpenAI itself."""
 
-import json
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, cast
 
 import openai
 
 from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
-from include.quarry.generation.protocol import Delta, Message, Usage
+from include.quarry.generation.protocol import Delta, Message, Usage, as_count
 
 _RETRY_AFTER_S = 2
 _RETRY_AFTER_MAX_S = 300
@@ -44,14 +43,13 @@ class OpenAICompatibleModel:
             )
             async with stream:
                 async for chunk in stream:
-                    if chunk.usage:
-                        usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+                    usage = _told(chunk.usage) or usage
                     if text := "".join(choice.delta.content or "" for choice in chunk.choices or ()):
                         pieces += 1
                         yield Delta(text)
         except openai.APIStatusError as error:
             raise self._refusal(error) from None
-        except (openai.APIError, json.JSONDecodeError, AttributeError, TypeError) as error:
+        except (openai.APIError, ValueError, AttributeError, TypeError) as error:
             # The client builds chunks without checking them: a garbled one fails where it is read.
             raise Unavailable(
                 f"{self._model} at {self._url}: {type(error).__name__}; the server is down, silent or garbled",
@@ -74,6 +72,13 @@ class OpenAICompatibleModel:
         if status in (400, 413, 422):
             return InvalidInput(f"{where}: the prompt was not accepted; give fewer or shorter passages")
         return Misconfigured(f"{where}; check the URL, the model's name and the key")
+
+
+def _told(usage: object) -> Usage | None:
+    """The server's counts, where it tells both."""
+    prompt = as_count(getattr(usage, "prompt_tokens", None))
+    completion = as_count(getattr(usage, "completion_tokens", None))
+    return None if prompt is None or completion is None else Usage(prompt, completion)
 
 
 def _retry_after_s(error: openai.APIStatusError) -> int:

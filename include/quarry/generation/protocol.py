@@ -69,6 +69,11 @@ class Delta:
     usage: Usage | None = None
 
 
+def as_count(value: object) -> int | None:
+    """A number of tokens as a server sent it; None for whatever is no such number."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
 class LanguageModel(Protocol):
     """One model behind one engine. Closing the iterator early stops the generation."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
-from include.quarry.errors import Misconfigured, Unavailable
+from include.quarry.errors import DeadlinePassed, Misconfigured, Unavailable
 from include.quarry.generation.answering import Answerer
 from include.quarry.generation.answers import Answer, Ended, TierEvent, VerifiedSentence
 from include.quarry.generation.protocol import Wish
@@ -132,12 +132,34 @@ async def test_leaving_cancels_the_call() -> None:
     assert handle.cancelled == 1
 
 
-async def test_an_error_of_the_tiers_own_is_not_taken_for_its_death() -> None:
-    error = RayTaskError("answer", "a traceback", Misconfigured("the model is none")).as_instanceof_cause()
-    tier = RemoteTier(Handle([error]), str)
-    with pytest.raises(Misconfigured):
+def failing(cause: Exception) -> BaseException:
+    error: BaseException = RayTaskError("answer", f"a traceback: {cause}", cause).as_instanceof_cause()
+    return error
+
+
+OWN = [Misconfigured("the model is none"), ValueError("no number"), TimeoutError("of its own")]
+
+
+@pytest.mark.parametrize("cause", OWN, ids=["misconfigured", "bug", "timeout"])
+async def test_an_error_of_the_tiers_own_is_logged_and_not_taken_for_its_death(
+    cause: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    tier = RemoteTier(Handle([failing(cause)]), str)
+    with pytest.raises(Unavailable, match="the next tier answers"):
         await collect(tier)
     assert tier.absence == ""
+    assert str(cause) in caplog.text
+
+
+async def test_what_is_wrong_with_the_question_is_no_failure_of_the_tier() -> None:
+    with pytest.raises(DeadlinePassed):
+        await collect(RemoteTier(Handle([failing(DeadlinePassed("too late"))]), str))
+
+
+@pytest.mark.parametrize("cause", OWN, ids=["misconfigured", "bug", "timeout"])
+async def test_a_tier_with_an_error_of_its_own_gives_way_to_the_next(cause: Exception) -> None:
+    answer = await answered(Handle([STANDING, SENTENCE, DONE]), Handle([STANDING, failing(cause)]))
+    assert (answer.tier, answer.text) == ("fast", SENTENCE.text)
 
 
 async def answered(fast: Handle, deep: Handle, absent: Callable[[], str] = str) -> Answer:
