@@ -94,8 +94,13 @@ def accept_delete(
     at: datetime | None = None,
     *,
     replay_of: int | None = None,
+    moved_to: DocumentKey | None = None,
 ) -> Accepted | None:
-    """Append a delete; None when there is no such document, present or deleted."""
+    """Append a delete; None when there is no such document, present or deleted.
+
+    Where the document was only moved, indexes show it until they can show `moved_to`, which is in the same transaction;
+    one that went to another tenant goes at once.
+    """
     present = find_document(connection, key)
     _end_moves(connection, _leave_quarantine(connection, [key]), feed)
     if present is None:
@@ -105,6 +110,8 @@ def accept_delete(
     change = {"kind": "delete", "doc_version": present.version + 1, "feed": feed, "accepted_at": datetime.now(UTC)}
     (accepted,) = _append(connection, [{**key._asdict(), **change, "source_at": at, "replay_of": replay_of}])
     gone = {"seq": accepted.seq, "version": accepted.doc_version, "deleted": True, "text": "", "outline": []}
+    stays = moved_to is not None and moved_to[:2] == key[:2]
+    gone["moved_to"] = moved_to.doc_id if moved_to is not None and stays else None
     by = {"feed": feed, "accepted_at": datetime.now(UTC)}
     connection.execute(sa.update(documents).where(_is(documents, key)).values(**gone, **by))
     connection.execute(sa.delete(chunks).where(_is(chunks, key)))
@@ -214,6 +221,7 @@ def _write(
             "text": document.text,
             "outline": document.outline,
             "accepted_at": now,
+            "moved_to": None,
         }
         if raw.key in present:
             changed.append(row | {f"its_{name}": part for name, part in raw.key._asdict().items()})

@@ -38,6 +38,7 @@ documents = sa.Table(
     sa.Column("outline", sa.JSON, nullable=False, comment="[kind, level, length] of each block, to chunk again"),
     sa.Column("accepted_at", UtcDateTime, nullable=False),
     sa.Column("first_accepted_at", UtcDateTime, nullable=False, comment="when its first change was accepted"),
+    sa.Column("moved_to", sa.String, nullable=True, comment="of a deleted one: the doc_id that it has now"),
     sa.PrimaryKeyConstraint("corpus", "tenant", "doc_id"),
     sa.Index("documents_by_seq", "corpus", "seq"),
     sa.Index("documents_by_feed", "corpus", "feed"),

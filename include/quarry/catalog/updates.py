@@ -49,8 +49,8 @@ class Stretch:
     """What an index lacks, of which the first page is read, and the watermark that it reaches by applying it all.
 
     A document whose chunks still wait for vectors is left out and holds the watermark back; later documents do not
-    wait for it. If it was deleted on the way to its present version, that delete is an update: it wins at once.
-    `waiting` counts the documents left out.
+    wait for it. If it was deleted on the way to its present version, that delete is an update: it wins at once. One
+    that was moved stays where it was until it can be shown where it went. `waiting` counts the documents left out.
     """
 
     page: Page
@@ -73,7 +73,7 @@ def read_stretch(
     """What changed after `after`, except the (document, seq) pairs that were applied `ahead` of the watermark."""
     waiting, first_waiting = _waiting(connection, follow, after)
     until = head(connection, follow.corpus)
-    deleted_meanwhile = _deletes(connection, follow, after, _is_waiting(follow))
+    deleted_meanwhile = _deletes(connection, follow, after, _lacks_vectors(documents, follow))
     ready = _ready(connection, follow, after, until)
     updates = _taken(connection, follow, [*deleted_meanwhile, *ready], ahead, takes)
     watermark = until if first_waiting is None else first_waiting - 1
@@ -98,8 +98,9 @@ def read_rest(
 
 
 def read_deletes(connection: sa.Connection, follow: Follow, after: int) -> list[DocumentUpdate]:
-    """The newest delete after `after` of each document that had one, also of those that have come back since."""
-    return _updates(connection, follow, _deletes(connection, follow, after))
+    """The newest delete after `after` of each document that had one, also of those that have come back since; not of
+    what was moved and waits."""
+    return _updates(connection, follow, _deletes(connection, follow, after, ~_moved_and_waiting(follow)))
 
 
 def news(connection: sa.Connection, follow: Follow) -> tuple[int, int]:
@@ -134,11 +135,23 @@ def waiting_documents(connection: sa.Connection, follow: Follow) -> set[Document
 
 
 def _is_waiting(follow: Follow) -> sa.ColumnElement[bool]:
+    """Of a document: no index can hold its present version yet, or not yet the one that it was moved to."""
+    return sa.or_(_lacks_vectors(documents, follow), _moved_and_waiting(follow))
+
+
+def _lacks_vectors(table: sa.FromClause, follow: Follow) -> sa.ColumnElement[bool]:
     """Of a document: a chunk has no vector yet, or this chunker has not cut it yet."""
-    its_chunks = sa.and_(_joins(chunks, documents), chunks.c.chunker == follow.chunker)
+    its_chunks = sa.and_(_joins(chunks, table), chunks.c.chunker == follow.chunker)
     same_text = sa.and_(vectors.c.fingerprint == follow.fingerprint, vectors.c.text_hash == chunks.c.text_hash)
     without_vector = sa.exists().where(its_chunks, ~sa.exists().where(same_text))
-    return sa.and_(~documents.c.deleted, sa.or_(~sa.exists().where(its_chunks), without_vector))
+    return sa.and_(~table.c.deleted, sa.or_(~sa.exists().where(its_chunks), without_vector))
+
+
+def _moved_and_waiting(follow: Follow) -> sa.ColumnElement[bool]:
+    moved, there = documents.c, documents.alias("there")
+    same_tenant = sa.and_(there.c.corpus == moved.corpus, there.c.tenant == moved.tenant)
+    waits = sa.exists().where(same_tenant, there.c.doc_id == moved.moved_to, _lacks_vectors(there, follow))
+    return sa.and_(moved.deleted, moved.moved_to.is_not(None), waits)
 
 
 def _waiting(connection: sa.Connection, follow: Follow, after: int) -> tuple[int, int | None]:
@@ -227,7 +240,7 @@ def _chunk(document: sa.Row[*tuple[Any, ...]], row: sa.Row[Any]) -> Chunk:
     )
 
 
-def _joins(left: sa.Table, right: sa.Table) -> sa.ColumnElement[bool]:
+def _joins(left: sa.FromClause, right: sa.FromClause) -> sa.ColumnElement[bool]:
     return sa.and_(*(left.c[name] == right.c[name] for name in _KEY))
 
 

@@ -91,7 +91,7 @@ def apply(connection: sa.Connection, feed: str, change: Ready) -> str:
         case Cut(document, Upserted(_, at, replaces)):
             accepted = accept_upsert(connection, document, feed, at)
             if replaces is not None and replaces != document.raw.key:
-                accept_delete(connection, replaces, feed, at)
+                accept_delete(connection, replaces, feed, at, moved_to=document.raw.key)
             return "changed" if accepted.changed else "unchanged"
         case Deleted(key, at, own):
             if own and not _wrote(connection, feed, key):
@@ -145,7 +145,7 @@ def apply_again(connection: sa.Connection, found: Quarantined, change: Ready) ->
     at, replaces = change.upserted.at, change.upserted.replaces
     accept_upsert(connection, change.document, found.feed, at, replay_of=found.at_seq)
     if replaces is not None and replaces != key and not _is_newer(connection, replaces, found.at_seq):
-        accept_delete(connection, replaces, found.feed, at, replay_of=found.at_seq)
+        accept_delete(connection, replaces, found.feed, at, replay_of=found.at_seq, moved_to=key)
     return "applied"
 
 

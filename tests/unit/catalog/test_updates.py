@@ -48,9 +48,10 @@ class Catalog:
             [hash_text(text) for text in texts], Vectors("space", np.ones((len(texts), 2), np.float32))
         )
 
-    def delete(self, doc_id: str) -> int:
+    def delete(self, doc_id: str, moved_to: DocumentKey | None = None) -> int:
         with self.database.write() as connection:
-            accepted = accept_delete(connection, DocumentKey("main", "default", doc_id), "http")
+            key = DocumentKey("main", "default", doc_id)
+            accepted = accept_delete(connection, key, "http", moved_to=moved_to)
         assert accepted is not None
         return accepted.seq
 
@@ -112,6 +113,45 @@ def test_a_delete_wins_at_once_though_the_document_came_back_and_waits(catalog: 
     catalog.embed("new text")
     (update,) = catalog.stretch(after=1).updates
     assert [chunk.passage.text for chunk in update.chunks] == ["new text"]
+
+
+def test_a_moved_document_stays_where_it_was_until_it_can_be_shown_where_it_went(
+    catalog: Catalog, database: Database
+) -> None:
+    after = catalog.put("old", "text under its old name")
+    catalog.put("new", "text under its new name", embed=False)
+    catalog.delete("old", moved_to=DocumentKey("main", "default", "new"))
+    stretch = catalog.stretch(after)
+    assert (ids(stretch), stretch.watermark, stretch.waiting) == ([], after, 2)
+    with database.read() as connection:
+        assert read_deletes(connection, FOLLOW, after) == []
+    catalog.embed("text under its new name")
+    stretch = catalog.stretch(after)
+    assert ([len(update.chunks) for update in stretch.updates], ids(stretch)) == ([1, 0], ["new", "old"])
+    assert stretch.waiting == 0
+
+
+def test_what_was_moved_goes_with_the_document_that_it_became(catalog: Catalog) -> None:
+    after = catalog.put("old", "text")
+    catalog.put("new", "not embedded", embed=False)
+    catalog.delete("old", moved_to=DocumentKey("main", "default", "new"))
+    catalog.delete("new")
+    assert ids(catalog.stretch(after)) == ["old", "new"]
+
+
+def test_what_was_moved_to_another_tenant_goes_at_once(catalog: Catalog) -> None:
+    after = catalog.put("old", "text")
+    catalog.put("new", "not embedded", embed=False)
+    catalog.delete("old", moved_to=DocumentKey("main", "another", "new"))
+    assert ids(catalog.stretch(after)) == ["old"]
+
+
+def test_what_was_moved_and_came_back_is_there_again(catalog: Catalog) -> None:
+    after = catalog.put("old", "text")
+    catalog.put("new", "not embedded", embed=False)
+    catalog.delete("old", moved_to=DocumentKey("main", "default", "new"))
+    catalog.put("old", "text again")
+    assert [(update.key.doc_id, len(update.chunks)) for update in catalog.stretch(after).updates] == [("old", 1)]
 
 
 def test_the_deletes_can_be_had_alone_also_of_what_came_back(catalog: Catalog) -> None:
