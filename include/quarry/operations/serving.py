@@ -52,11 +52,7 @@ class ServeApi:
 
     def failures(self) -> list[str]:
         """Why applications cannot be deployed, one sentence each."""
-        return [
-            f"application {name} is {application['status']}: {application.get('message', '')}"
-            for name, application in self.applications().items()
-            if application["status"] == "DEPLOY_FAILED"
-        ]
+        return _failures(self.applications())
 
     def shut_down(self, timeout_s: float) -> bool:
         """Ask Serve to end its applications and its ingress; whether it answered in time."""
@@ -68,12 +64,32 @@ class ServeApi:
 
 def keep_serving(api: ServeApi, document: dict[str, Any]) -> None:
     """Deploy `document` whenever an application of it is missing: at first, and after Ray was started anew."""
-    wanted = {application["name"] for application in document["applications"]}
+    told: list[str] = []
     while True:
         try:
-            if not wanted <= api.applications().keys():
-                print(f"deploying {', '.join(sorted(wanted))}", flush=True)
-                api.deploy(document)
+            told = look_after(api, document, told)
         except (Unavailable, httpx.HTTPError) as error:
             print(f"waiting for Ray: {error}", flush=True)
         time.sleep(_KEEP_INTERVAL_S)
+
+
+def look_after(api: ServeApi, document: dict[str, Any], told: list[str]) -> list[str]:
+    """Deploy what is missing, and print why applications fail unless it was told already; returns the reasons."""
+    wanted = {application["name"] for application in document["applications"]}
+    applications = api.applications()
+    if not wanted <= applications.keys():
+        print(f"deploying {', '.join(sorted(wanted))}", flush=True)
+        api.deploy(document)
+    failures = _failures(applications)
+    for failure in failures:
+        if failure not in told:
+            print(failure, flush=True)
+    return failures
+
+
+def _failures(applications: dict[str, dict[str, Any]]) -> list[str]:
+    return [
+        f"application {name} is {application['status']}: {application.get('message', '')}"
+        for name, application in applications.items()
+        if application["status"] == "DEPLOY_FAILED"
+    ]

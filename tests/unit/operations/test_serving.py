@@ -1,9 +1,12 @@
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from include.quarry.errors import Misconfigured, Unavailable
-from include.quarry.operations.serving import ServeApi, serve_document
+from include.quarry.operations.serving import ServeApi, look_after, serve_document
 
 
 def test_serve_listens_where_the_settings_say_whatever_the_file_says(tmp_path):
@@ -34,3 +37,49 @@ def test_the_shipped_configurations_are_readable():
 def test_a_silent_ray_is_unavailable(taken_port):
     with pytest.raises(Unavailable, match="does not answer"):
         ServeApi("http://127.0.0.1:9", "token").applications()
+
+
+@pytest.fixture
+def serve():
+    """A server with the one resource of Serve's API that is used: `applications`, and what was `deployed`."""
+
+    class Serve(BaseHTTPRequestHandler):
+        applications: dict = {}
+        deployed: list = []
+
+        def do_GET(self):
+            self.respond({"applications": self.applications})
+
+        def do_PUT(self):
+            self.deployed.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.respond({})
+
+        def respond(self, document):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode())
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        Serve.url = f"http://127.0.0.1:{server.server_port}"
+        yield Serve
+        server.shutdown()
+
+
+def test_what_is_missing_is_deployed_and_what_is_there_is_left_alone(serve):
+    document, api = {"applications": [{"name": "gateway"}]}, ServeApi(serve.url, "token")
+    assert look_after(api, document, []) == []
+    serve.applications = {"gateway": {"status": "RUNNING"}}
+    assert look_after(api, document, []) == []
+    assert serve.deployed == [document]
+
+
+def test_the_keeper_says_once_why_an_application_cannot_run(serve, capsys):
+    document, api = {"applications": [{"name": "gateway"}]}, ServeApi(serve.url, "token")
+    serve.applications = {"gateway": {"status": "DEPLOY_FAILED", "message": "QUARRY_MODE is production, and ..."}}
+    told = look_after(api, document, [])
+    look_after(api, document, told)
+    assert capsys.readouterr().out.count("gateway is DEPLOY_FAILED: QUARRY_MODE is production") == 1
