@@ -17,6 +17,7 @@ FILES = {
     "Makefile",
     "pyproject.toml",
     ".ci",
+    ".dockerignore",
     ".env.example",
     ".gitignore",
 }
