@@ -8,7 +8,7 @@ from include.quarry.errors import Misconfigured
 from include.quarry.feeds.feed_specs import KafkaSpec, PostgresSpec, PubSubSpec, load_feed_specs
 
 EXAMPLE = Path(__file__).parents[3] / "include/feeds/example.yaml"
-VARIABLES = {"QUARRY_KAFKA_PASSWORD": "secret", "QUARRY_ARTICLES_DSN": "postgresql://x"}
+VARIABLES = {"KAFKA_PASSWORD": "secret", "ARTICLES_DSN": "postgresql://x"}
 
 
 def test_the_example_is_what_it_shows() -> None:
@@ -22,8 +22,8 @@ def test_the_example_is_what_it_shows() -> None:
 
 
 def test_a_secret_that_is_not_set_is_named() -> None:
-    with pytest.raises(Misconfigured, match="QUARRY_ARTICLES_DSN"):
-        load_feed_specs(EXAMPLE, {"QUARRY_KAFKA_PASSWORD": "secret"})
+    with pytest.raises(Misconfigured, match="ARTICLES_DSN"):
+        load_feed_specs(EXAMPLE, {"KAFKA_PASSWORD": "secret"})
 
 
 @pytest.mark.parametrize(
