@@ -1,4 +1,4 @@
-"""Every metric that a dashboard shows is one that some part of the platform exports."""
+"""Every metric that a dashboard shows or the README names is one that some part of the platform exports."""
 
 import json
 import re
@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from ray_apps.gateway import cache_metrics
+
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = sorted((ROOT / "include/infra/grafana").glob("*.json"))
-EXPORTED = {
-    name
+KINDS = {
+    name: kind
     for path in (ROOT / "ray_apps").rglob("*.py")
-    for name in re.findall(r"(?:Gauge|Counter|Histogram)\(\s*\"(quarry_\w+)\"", path.read_text())
+    for kind, name in re.findall(r"(Gauge|Counter|Histogram)\(\s*\"(quarry_\w+)\"", path.read_text())
+} | {f"quarry_cache_{name}": "Counter" for name in cache_metrics._SAYS}
+EXPORTED = {  # Ray's exporter ends the name of a counter with _total
+    name + "_total" if kind == "Counter" and not name.endswith("_total") else name for name, kind in KINDS.items()
 }
 
 
@@ -33,3 +38,9 @@ def test_the_feeds_dashboard_shows_what_was_embedded_and_what_was_spared() -> No
     (text,) = (path.read_text() for path in DASHBOARDS if path.name == "feeds.json")
     for name in ("texts_embedded_total", "vectors_reused_total", "documents_skipped_total"):
         assert f"ray_quarry_{name}" in text
+
+
+def test_every_metric_that_the_readme_names_exists() -> None:
+    named = set(re.findall(r"`ray_(quarry_\w+)`", (ROOT / "README.md").read_text()))
+    assert len(named) > 10
+    assert named <= EXPORTED
