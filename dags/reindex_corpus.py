@@ -3,13 +3,13 @@
     decide -> embed what is missing -> build -> check completeness -> hold -> gate -> shadow -> approve, where asked for
            -> canary of 5, 25, 50 % -> promote -> remember the content, to tell drift by
 
-- **By hand**: `spec` is `live`, the name of an index spec, or JSON; `suite` is what the gate judges by, and empty means
-  that there is none; `approval` lets a person decide in this UI before the version answers anyone.
+- **By hand**: `spec` is `live`, the name of an index spec, or JSON; `suite`, what the gate judges by, is a name, a
+  folder, `auto` (the corpus's, `QUARRY_GATE_SUITE`) or empty for none; `approval` lets a person decide in this UI.
 - **By itself**: after drift (`quarry://drift`), and for a first version after an embedding run (`quarry://lake`). Each
   corpus has a run of its own: it is the event's partition key, and then the run's, and goes before the parameter.
 
 A version that fails anywhere is taken off and marked `failed`; the live one goes on answering. The one that was live
-before follows the log until its retention ends, so that `python -m include.quarry.versions rollback` is quick.
+before follows the log until its retention ends, so that `python -m include.quarry versions rollback` is quick.
 The version's id follows from the run: a task that is tried again works on the same version.
 """
 

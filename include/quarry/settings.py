@@ -126,7 +126,9 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(64 * 2**20, ge=2**20, description="what one process keeps at most, in bytes")
     cache_ttl_s: float = Field(300, ge=1, le=86_400, description="how long a result is kept at most, in seconds")
 
-    embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field("auto", description="CUDA if any")
+    embedding_engine: Literal["auto", "openvino", "sentence_transformer"] = Field(
+        "auto", description="what computes embeddings; sentence_transformer is torch, auto takes it on CUDA GPUs only"
+    )
     embedding_dtype: Dtype = Field("bf16", description="precision where an index spec names none")
     embedding_threads: int = Field(2, ge=1, le=256, description="threads of one embedding engine")
     embedding_node_class: Literal["", "spot", "on-demand"] = Field(
@@ -164,8 +166,8 @@ class Settings(BaseSettings):
     )
     gate_suite: str = Field(
         "auto",
-        description="suite of the gate of corpus main: a name, a folder, or empty for none; `auto` fits the default "
-        "documents",
+        description="suite of the gate and the nightly evaluation of corpus main: a name, a folder, or empty for none; "
+        "`auto` fits the default documents, and is none for others",
     )
     gate_suites: dict[str, str] = Field({}, description="suite of the gate by corpus, for other corpora, as JSON")
     trial_patience_s: float = Field(
@@ -175,7 +177,7 @@ class Settings(BaseSettings):
         2, gt=0, le=60, description="how long a canary may be silent before the live version answers, in seconds"
     )
     partial_results: Literal["mark", "error"] = Field(
-        "error", description="when a shard is down: an error, or an answer that is marked as partial"
+        "error", description="when a shard is down: `error`, or `mark`, an answer that is marked as partial"
     )
     shard_timeout_s: float = Field(2, gt=0, le=60, description="after how many seconds of silence a shard is down")
     bulk_grace_s: float = Field(900, ge=0, description="seconds a bulk change waits for its backfill")
