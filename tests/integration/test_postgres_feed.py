@@ -3,9 +3,8 @@
 import contextlib
 import itertools
 import threading
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,25 +15,16 @@ import sqlalchemy as sa
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.catalog.log import documents_of_feed, find_document
 from include.quarry.catalog.quarantine import list_quarantine
-from include.quarry.catalog.schema import changes, documents
+from include.quarry.catalog.schema import changes
 from include.quarry.errors import Misconfigured, Unavailable
-from include.quarry.feeds.ingestion import make_chunker
-from include.quarry.feeds.ingestor import Ingestor
-from include.quarry.feeds.pace import Pace
-from include.quarry.feeds.postgres import PostgresFeed
 from include.quarry.feeds.rows import RowMapping
-from include.quarry.feeds.stream import Stream
 from include.quarry.operations.health import wait_until
 from include.quarry.records import DocumentKey
 from tests.conftest import postgres_server
+from tests.integration.shop import MAPPING, PATIENCE_S, Readers, Shop, held, shops, until_equal
 
 pytestmark = pytest.mark.integration
-_PATIENCE_S = 90.0
-MAPPING = RowMapping("main", ("id",), ("title", "body"), tenant="red", title="title", metadata=("price", "live"))
 BY_SHOP = replace(MAPPING, tenant="", tenant_column="shop")
-_TABLE = """CREATE TABLE notes (
-    id int PRIMARY KEY, shop text NOT NULL DEFAULT 'red', title text, body text, price numeric, live bool DEFAULT true
-)"""
 _OPTIONS = (
     "-c wal_level=logical -c max_slot_wal_keep_size=32MB -c wal_keep_size=0 -c max_wal_size=32MB -c min_wal_size=32MB"
 )
@@ -46,42 +36,10 @@ def server() -> Iterator[str]:
         yield url
 
 
-class Shop:
-    """A table that a user works on."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.connection = psycopg2.connect(url)
-        self.connection.autocommit = True
-        self.do(_TABLE)
-
-    def do(self, *statements: str) -> None:
-        with self.connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-
-    def rows(self) -> dict[str, str]:
-        """doc_id -> the text that the catalog must hold."""
-        with self.connection.cursor() as cursor:
-            cursor.execute("SELECT id, title, body FROM notes")
-            return {str(row[0]): "\n\n".join(text for text in row[1:] if text) for row in cursor.fetchall()}
-
-
 @pytest.fixture
 def shop(server: str) -> Iterator[Shop]:
-    name = f"shop_{uuid.uuid4().hex[:8]}"
-    admin = psycopg2.connect(server)
-    admin.autocommit = True
-    with admin.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
-    shop = Shop(server.rpartition("/")[0] + "/" + name)
-    yield shop
-    shop.connection.close()
-    with admin.cursor() as cursor:
-        cursor.execute("SELECT slot_name FROM pg_replication_slots WHERE database = %s AND NOT active", (name,))
-        for (slot,) in cursor.fetchall():
-            cursor.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
-    admin.close()
+    with shops(server) as shop:
+        yield shop
 
 
 @pytest.fixture
@@ -93,39 +51,10 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def open_stream(shop: Shop, database: Database) -> Iterator[Callable[..., Stream]]:
-    streams: list[Stream] = []
-    slot = f"quarry_{uuid.uuid4().hex[:8]}"
-
-    def known(feed: str) -> list[DocumentKey]:
-        with database.read() as connection:
-            return documents_of_feed(connection, feed)
-
-    def open_stream(least: int = 16, mapping: RowMapping = MAPPING) -> Stream:
-        feed = PostgresFeed(shop.url, "notes", mapping, slot=slot, known=known)
-        pace = Pace(least=least, most=max(least, 64), wait_s=0.1)
-        streams.append(Stream(feed, Ingestor(database, make_chunker, 1_000_000), database, pace))
-        return streams[-1]
-
-    yield open_stream
-    for stream in streams:
-        stream.close()
-
-
-def held(database: Database) -> dict[str, str]:
-    with database.read() as connection:
-        rows = connection.execute(sa.select(documents.c.doc_id, documents.c.text).where(~documents.c.deleted))
-        return {row.doc_id: row.text for row in rows}
-
-
-def until_equal(shop: Shop, database: Database, stream: Stream) -> None:
-    def equal() -> bool:
-        try:
-            return stream.step() == 0 and held(database) == shop.rows()
-        except Unavailable:  # a slot is given free a moment after its reader left
-            return False
-
-    wait_until(equal, "the catalog to equal the table", _PATIENCE_S, lambda _: None)
+def open_stream(shop: Shop, database: Database) -> Iterator[Readers]:
+    readers = Readers(shop, database)
+    yield readers
+    readers.close()
 
 
 def test_inserts_updates_deletes_and_new_keys_are_followed(shop: Shop, database: Database, open_stream) -> None:
@@ -160,7 +89,7 @@ def test_a_row_that_goes_to_another_tenant_is_gone_from_the_first(shop: Shop, da
         with database.read() as connection:
             return documents_of_feed(connection, stream._feed.name) == [DocumentKey("main", "blue", "1")]
 
-    wait_until(moved, "the row to have one tenant", _PATIENCE_S, lambda _: None)
+    wait_until(moved, "the row to have one tenant", PATIENCE_S, lambda _: None)
 
 
 def test_a_row_read_and_the_same_row_sent_are_the_same_document(shop: Shop, database: Database, open_stream) -> None:
@@ -207,7 +136,7 @@ def test_a_new_column_does_no_harm_and_a_lost_one_sets_rows_aside(shop: Shop, da
         with database.read() as connection:
             return any("no column 'body'" in found.reason for found in list_quarantine(connection, "main"))
 
-    wait_until(set_aside, "the row to be set aside", _PATIENCE_S, lambda _: None)
+    wait_until(set_aside, "the row to be set aside", PATIENCE_S, lambda _: None)
     assert held(database) == before
 
 
@@ -266,7 +195,7 @@ def test_a_slot_that_was_dropped_is_made_again_and_nothing_is_lost(shop: Shop, d
     until_equal(shop, database, first)
     slot = first._feed._slot
     first.close()
-    wait_until(lambda: _dropped(shop, slot), "the slot to be free", _PATIENCE_S, lambda _: None)
+    wait_until(lambda: _dropped(shop, slot), "the slot to be free", PATIENCE_S, lambda _: None)
     shop.do("DELETE FROM notes WHERE id = 3", "UPDATE notes SET title = 'Changed' WHERE id = 4")
     until_equal(shop, database, open_stream())
 
@@ -283,7 +212,7 @@ def test_a_slot_that_fell_too_far_behind_is_made_again(shop: Shop, database: Dat
         shop.do("INSERT INTO bulk SELECT repeat(md5(n::text), 100) FROM generate_series(1, 8000) n", "CHECKPOINT")
         return first._feed._table.slot_state(slot) == "lost"
 
-    wait_until(lost, "the server to drop the slot's log", _PATIENCE_S, lambda _: None)
+    wait_until(lost, "the server to drop the slot's log", PATIENCE_S, lambda _: None)
     until_equal(shop, database, open_stream())
 
 
@@ -293,7 +222,7 @@ def test_a_transaction_larger_than_a_batch_is_gone_on_with_in_its_middle(
     first = open_stream(least=8)
     until_equal(shop, database, first)
     shop.do("INSERT INTO notes SELECT n, 'red', 'Note ' || n FROM generate_series(1, 100) n")
-    wait_until(lambda: first.step() > 0, "the first batch", _PATIENCE_S, lambda _: None)
+    wait_until(lambda: first.step() > 0, "the first batch", PATIENCE_S, lambda _: None)
     first.close()
     assert 0 < len(held(database)) < 100
     until_equal(shop, database, open_stream(least=8))
