@@ -89,7 +89,8 @@ def open_stream(source: Source, database: Database) -> Iterator[OpenStream]:
         ingestor = Ingestor(database, make_chunker, 10_000)
         streams.append(Stream(source.open(), ingestor, database, Pace(least=4, wait_s=0.1)))
         with suppress(Unavailable):
-            streams[-1].step()
+            for _ in range(2):  # a first reading begins by saying so
+                streams[-1].step()
         return streams[-1]
 
     yield open_stream

@@ -6,14 +6,17 @@ looked up at once.
 
 The first reading takes the snapshot that the slot begins with, so no write falls between the two. Whatever interrupts
 it, or loses the slot (dropped, or too far behind for the server's limit), it is done over: what is unchanged costs
-nothing, and what the table no longer has is deleted at its end. A slot has one reader; a second one waits.
+nothing, and what the table no longer has is deleted at its end. A slot has one reader, from before it is made until the
+reader's connection ends; a second one waits.
 
-Offsets: `snapshot/N` while the first reading goes on, then `LSN` of a transaction that is accepted whole, or `LSN+N`
-after N of its changes.
+Offsets: `snapshot/READING/N` while a first reading goes on, then `LSN` of a transaction that is accepted whole, or
+`LSN+N` after N of its changes. Each reading has a name of its own, and the catalog knows it before the slot is made: so
+no batch of another reader counts from there on, and nobody goes on from an older place with a younger slot.
 """
 
 import json
 import logging
+import secrets
 import select
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -25,7 +28,7 @@ from psycopg2.extras import LogicalReplicationConnection
 
 from include.quarry.errors import InvalidInput, Misconfigured, QuarryError, Unavailable
 from include.quarry.feeds.pgoutput import UNCHANGED, Begin, Commit, Decoder, RowChange, Truncate, Values
-from include.quarry.feeds.postgres_table import SESSION, PostgresTable
+from include.quarry.feeds.postgres_table import LIVELY, SESSION, PostgresTable
 from include.quarry.feeds.protocol import Batch, Change, Cleared, Deleted, Garbled, OffsetOf, Upserted
 from include.quarry.feeds.rows import RowMapping
 from include.quarry.records import STREAM_FEEDS, DocumentKey
@@ -62,8 +65,7 @@ class PostgresFeed:
     def pull(self, offset_of: OffsetOf, *, limit: int, wait_s: float) -> list[Batch]:
         try:
             if self._connection is None:
-                self._at = offset_of(self._table.name)
-                self._connect(limit)
+                self._connect(offset_of, limit)
             found = self._read_on() if self._reading is not None else self._stream(limit, wait_s)
         except psycopg2.Error as error:
             self.close()
@@ -98,22 +100,27 @@ class PostgresFeed:
         if connection is not None:
             connection.close()
 
-    def _connect(self, limit: int) -> None:
+    def _connect(self, offset_of: OffsetOf, limit: int) -> None:
         """Go on from the slot, or begin with a snapshot where there is none to go on from."""
         self._table.publish(self._slot)
-        state = self._table.slot_state(self._slot)
-        factory = LogicalReplicationConnection
-        self._connection = psycopg2.connect(self._dsn, connection_factory=factory, options=SESSION)
+        factory, options = LogicalReplicationConnection, f"{SESSION} {LIVELY}"
+        self._connection = psycopg2.connect(self._dsn, connection_factory=factory, options=options)
         self._cursor = self._connection.cursor()
+        self._claim()
+        self._at = offset_of(self._table.name)
+        state = self._table.slot_state(self._slot)
         if state == "usable" and self._at is not None and not self._at.startswith(_SNAPSHOT):
             self._start(int(self._at.partition("+")[0]))
-            return
-        if state != "absent":
-            logger.warning("slot %s begins anew: table %s is read from its first row", self._slot, self._table.name)
-            self._cursor.drop_replication_slot(self._slot)
-        self._cursor.create_replication_slot(self._slot, output_plugin="pgoutput")
-        _, begins, snapshot, _ = self._cursor.fetchone()
-        self._reading = self._snapshot(snapshot, _lsn(begins), limit)
+        else:
+            self._reading = self._snapshot(state, limit)
+
+    def _claim(self) -> None:
+        """Be the slot's one reader for as long as the connection lives. The server itself sees to that only while
+        changes are sent, and not while the table is read."""
+        self._cursor.execute("SELECT pg_try_advisory_lock(hashtext('quarry'), hashtext(%s))", (self._slot,))
+        if not self._cursor.fetchone()[0]:
+            self.close()
+            raise _taken(self._slot)
 
     def _start(self, lsn: int) -> None:
         options = {"proto_version": "1", "publication_names": f'"{self._slot}"'}
@@ -129,18 +136,25 @@ class PostgresFeed:
             self._start(int(found[1]))
         return found
 
-    def _snapshot(self, snapshot: str, begins: int, size: int) -> Iterator[tuple[list[Change], str]]:
+    def _snapshot(self, state: str, size: int) -> Iterator[tuple[list[Change], str]]:
+        reading = f"{_SNAPSHOT}{secrets.token_hex(8)}"
+        yield [], f"{reading}/0"
+        if state != "absent":
+            logger.warning("slot %s begins anew: table %s is read from its first row", self._slot, self._table.name)
+            self._cursor.drop_replication_slot(self._slot)
+        self._cursor.create_replication_slot(self._slot, output_plugin="pgoutput")
+        _, begins, snapshot, _ = self._cursor.fetchone()
         seen: set[DocumentKey] = set()
         number = 0
         for number, rows in enumerate(self._table.rows(snapshot, size), 1):
             changes = [self._read_row(row) for row in rows]
             seen |= {change.raw.key for change in changes if isinstance(change, Upserted)}
-            yield changes, f"{_SNAPSHOT}{number}"
+            yield changes, f"{reading}/{number}"
         gone: list[Change] = [Deleted(key) for key in self._known(self.name) if key not in seen]
         for start in range(0, len(gone), size):
             number += 1
-            yield gone[start : start + size], f"{_SNAPSHOT}{number}"
-        yield [], str(begins)
+            yield gone[start : start + size], f"{reading}/{number}"
+        yield [], str(_lsn(begins))
 
     def _stream(self, limit: int, wait_s: float) -> tuple[list[Change], str] | None:
         """Changes up to the end of a transaction or to `limit`, with the offset after them."""
@@ -256,9 +270,13 @@ def _lsn(text: str) -> int:
     return (int(high, 16) << 32) + int(low, 16)
 
 
+def _taken(slot: str) -> Unavailable:
+    return Unavailable(f"slot {slot!r} has another reader now; waiting for it to end")
+
+
 def _named(error: psycopg2.Error, slot: str) -> QuarryError:
     if isinstance(error, pg.ObjectInUse):
-        return Unavailable(f"slot {slot!r} has another reader now; waiting for it to end")
+        return _taken(slot)
     if isinstance(error, (pg.UndefinedTable, pg.UndefinedColumn, pg.InsufficientPrivilege)):
         return Misconfigured(f"PostgreSQL refuses: {str(error).strip()}; mend the feed's table, mapping or rights")
     return Unavailable(f"PostgreSQL does not answer: {str(error).strip() or type(error).__name__}")

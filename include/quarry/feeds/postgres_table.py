@@ -14,6 +14,9 @@ from include.quarry.feeds.rows import RowMapping
 SESSION = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex"
 """Every session writes values alike, so that a row read and a row sent give the same document."""
 
+LIVELY = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+"""The server finds out within half a minute that the host of a reader is gone, and lets go of what it held."""
+
 _BACKLOG = """
 SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) FROM pg_replication_slots WHERE slot_name = %s
 """
