@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from include.quarry.errors import Misconfigured
 from include.quarry.feeds.rows import RowMapping
@@ -104,6 +104,23 @@ class FeedSpecs(Part):
 
     feeds: tuple[FeedSpec, ...] = ()
 
+    @field_validator("feeds")
+    @classmethod
+    def _slots_differ(cls, feeds: tuple[FeedSpec, ...]) -> tuple[FeedSpec, ...]:
+        """A slot has one reader and one table; a server has one slot of a name, whatever the database."""
+        tables: dict[tuple[str, str], str] = {}
+        for spec in feeds:
+            if not isinstance(spec, PostgresSpec):
+                continue
+            place = _server(spec.dsn), spec.slot
+            if place in tables:
+                both = f"{tables[place]} and {spec.full_table}"
+                raise ValueError(
+                    f"{both} have the same slot {spec.slot!r} on one server; give each a `slot` of its own"
+                )
+            tables[place] = spec.full_table
+        return feeds
+
 
 def load_feed_specs(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[FeedSpec, ...]:
     """The feeds of a file. Raises `Misconfigured` naming the field, or the variable that is not set."""
@@ -116,6 +133,17 @@ def load_feed_specs(path: Path, environment: Mapping[str, str] = os.environ) -> 
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise Misconfigured(f"feeds {path.name}: {wrong}; include/feeds/example.yaml shows how they look") from error
+
+
+def _server(dsn: str) -> str:
+    """The server that is meant. One that is named in two ways counts as two."""
+    import psycopg2.extensions  # noqa: PLC0415 - only where a table is read
+
+    try:
+        said = psycopg2.extensions.parse_dsn(dsn)
+    except psycopg2.ProgrammingError:
+        return dsn  # whoever connects is told what is wrong with it
+    return f"{said.get('host') or said.get('hostaddr') or ''}:{said.get('port') or 5432}".lower()
 
 
 def _filled(part: Any, environment: Mapping[str, str], path: Path) -> Any:

@@ -1,5 +1,6 @@
 """Feeds are described in a file that is checked before anything is opened."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,24 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     path.write_text(text)
     with pytest.raises(Misconfigured, match=said):
         load_feed_specs(path, {})
+
+
+@pytest.mark.parametrize("other", ["postgresql://me@DB:5432/archive", "host=db dbname=archive user=me"])
+def test_two_tables_never_share_a_slot_of_one_server(tmp_path: Path, other: str) -> None:
+    path = tmp_path / "feeds.yaml"
+    feeds = [
+        {"kind": "postgres", "dsn": "postgresql://db/shop", "table": "notes", "rows": {"key": ["id"], "text": ["b"]}},
+        {"kind": "postgres", "dsn": other, "table": "old.notes", "rows": {"key": ["id"], "text": ["b"]}},
+    ]
+    path.write_text(json.dumps({"feeds": feeds}))
+    with pytest.raises(Misconfigured, match=r"public\.notes and old\.notes have the same slot 'quarry'"):
+        load_feed_specs(path, {})
+    feeds[1]["slot"] = "quarry_old"
+    path.write_text(json.dumps({"feeds": feeds}))
+    assert len(load_feed_specs(path, {})) == 2
+    feeds[1] |= {"slot": "quarry", "dsn": other.replace("5432", "5433").replace("host=db", "host=db2")}
+    path.write_text(json.dumps({"feeds": feeds}))
+    assert len(load_feed_specs(path, {})) == 2
 
 
 def test_a_file_that_is_not_there_is_the_operator_s_to_mend(tmp_path: Path) -> None:
