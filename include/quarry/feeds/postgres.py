@@ -9,6 +9,9 @@ it, or loses the slot (dropped, or too far behind for the server's limit), it is
 nothing, and what the table no longer has is deleted at its end. A slot has one reader, from before it is made until the
 reader's connection ends; a second one waits.
 
+A partitioned table is one table. PostgreSQL does not tell of a partition that is truncated, detached or dropped on its
+own: delete its rows first.
+
 Offsets: `snapshot/READING/N` while a first reading goes on, then `LSN` of a transaction that is accepted whole, or
 `LSN+N` after N of its changes. Each reading has a name of its own, and the catalog knows it before the slot is made: so
 no batch of another reader counts from there on, and nobody goes on from an older place with a younger slot.

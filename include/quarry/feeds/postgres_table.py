@@ -21,6 +21,21 @@ _BACKLOG = """
 SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) FROM pg_replication_slots WHERE slot_name = %s
 """
 
+_KIND = """
+SELECT (SELECT relkind = 'p' FROM pg_class WHERE oid = %(table)s::regclass), bool_and(relreplident = 'f')
+FROM pg_class WHERE relkind <> 'p' AND (
+    oid = %(table)s::regclass OR oid IN (SELECT relid FROM pg_partition_tree(%(table)s::regclass))
+)
+"""
+_PUBLICATION = """
+SELECT pubviaroot, pubinsert AND pubupdate AND pubdelete AND pubtruncate, EXISTS (
+    SELECT FROM pg_publication_tables t
+    JOIN pg_namespace n ON n.nspname = t.schemaname
+    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
+    WHERE t.pubname = p.pubname AND c.oid = %(table)s::regclass
+) FROM pg_publication p WHERE pubname = %(publication)s
+"""
+
 
 class PostgresTable:
     """One table, `schema.name`. Every call has a connection of its own; raises what psycopg2 raises."""
@@ -35,23 +50,33 @@ class PostgresTable:
         self._texts = sql.SQL(", ").join(_text(name) for name in self._columns)
 
     def publish(self, publication: str) -> None:
-        """See that the publication is there. Raises `Misconfigured` for a server, or a table, that logs too little."""
+        """See that the publication is there, as a user has made it, or else a new one. A partitioned table is sent as
+        one, under its own name. Raises `Misconfigured` for a server, a table or a publication that tells too little."""
         with closing(self._connect()) as connection, connection, connection.cursor() as cursor:
             cursor.execute("SHOW wal_level")
             (level,) = cursor.fetchone() or ("",)
             if level != "logical":
                 raise Misconfigured(f"the PostgreSQL server has wal_level={level}; set it to logical and start it anew")
-            cursor.execute("SELECT relreplident FROM pg_class WHERE oid = %s::regclass", (self.name,))
-            (identity,) = cursor.fetchone() or ("",)
-            if self._needs_old_rows and identity != "f":
+            cursor.execute(_KIND, {"table": self.name})
+            partitioned, whole_old_rows = cursor.fetchone() or (False, False)
+            if self._needs_old_rows and whole_old_rows is False:
                 raise Misconfigured(
                     f"the tenant column of {self.name} is not part of the key, so a delete would not say whose row it "
-                    f"was; ALTER TABLE {self.name} REPLICA IDENTITY FULL"
+                    f"was; ALTER TABLE {self.name} REPLICA IDENTITY FULL, and each of its partitions"
                 )
-            cursor.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", (publication,))
-            if cursor.fetchone() is None:
-                make = sql.SQL("CREATE PUBLICATION {} FOR TABLE {}")
+            cursor.execute(_PUBLICATION, {"publication": publication, "table": self.name})
+            found = cursor.fetchone()
+            if found is None:
+                make = sql.SQL("CREATE PUBLICATION {} FOR TABLE {} WITH (publish_via_partition_root = true)")
                 cursor.execute(make.format(sql.Identifier(publication), self._identifier))
+                return
+            via_root, has_all_changes, has_table = found
+            if partitioned and not via_root:
+                raise _incomplete(publication, self.name, "SET (publish_via_partition_root = true)")
+            if not has_all_changes:
+                raise _incomplete(publication, self.name, "SET (publish = 'insert, update, delete, truncate')")
+            if not has_table:
+                raise _incomplete(publication, self.name, f"ADD TABLE {self.name}")
 
     def slot_state(self, slot: str) -> Literal["absent", "usable", "lost"]:
         """Whether the slot is there, and whether the server still has what it needs."""
@@ -89,6 +114,13 @@ class PostgresTable:
 
     def _connect(self) -> Any:
         return psycopg2.connect(self._dsn, options=SESSION, application_name="quarry")
+
+
+def _incomplete(publication: str, table: str, change: str) -> Misconfigured:
+    return Misconfigured(
+        f"the publication {publication} leaves out changes of {table}; ALTER PUBLICATION {publication} {change}, and "
+        f"SELECT pg_drop_replication_slot('{publication}'), so that the table is read anew with what was left out"
+    )
 
 
 def _text(column: str) -> sql.Composable:

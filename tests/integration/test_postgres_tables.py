@@ -1,0 +1,109 @@
+"""Tables and databases of all sorts: partitioned, with a publication of the user's own, large values, not UTF-8."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.quarry.catalog.database import Database, migrate
+from include.quarry.errors import Misconfigured
+from tests.conftest import postgres_server
+from tests.integration.shop import TABLE, Readers, Shop, held, shops, until_equal
+
+pytestmark = pytest.mark.integration
+_PARTITIONED = f"""{TABLE} PARTITION BY RANGE (id);
+CREATE TABLE notes_low PARTITION OF notes FOR VALUES FROM (0) TO (100);
+CREATE TABLE notes_high PARTITION OF notes FOR VALUES FROM (100) TO (200)"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres_server("-c wal_level=logical") as url:
+        yield url
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    migrate(f"sqlite:///{tmp_path / 'catalog.db'}")
+    database = Database(f"sqlite:///{tmp_path / 'catalog.db'}")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def kind() -> dict[str, str]:
+    """What the table and the database of a test are made with."""
+    return {}
+
+
+@pytest.fixture
+def shop(server: str, kind: dict[str, str]) -> Iterator[Shop]:
+    with shops(server, **kind) as shop:
+        yield shop
+
+
+@pytest.fixture
+def open_stream(shop: Shop, database: Database) -> Iterator[Readers]:
+    readers = Readers(shop, database)
+    yield readers
+    readers.close()
+
+
+@pytest.mark.parametrize("kind", [{"table": _PARTITIONED}])
+def test_a_partitioned_table_is_followed_as_one(shop: Shop, database: Database, open_stream: Readers) -> None:
+    shop.do("INSERT INTO notes VALUES (1, 'red', 'One'), (101, 'red', 'Many'), (2, 'red', 'Two')")
+    stream = open_stream()
+    until_equal(shop, database, stream)
+    shop.do(
+        "INSERT INTO notes VALUES (3, 'red', 'Three')",
+        "UPDATE notes SET title = 'More' WHERE id = 101",
+        "UPDATE notes SET id = 102 WHERE id = 2",
+        "DELETE FROM notes WHERE id = 1",
+    )
+    until_equal(shop, database, stream)
+    assert held(database).keys() == {"3", "101", "102"}
+    shop.do("TRUNCATE notes")
+    until_equal(shop, database, stream)
+
+
+@pytest.mark.parametrize("kind", [{"table": _PARTITIONED}])
+def test_a_publication_that_names_partitions_is_the_operator_s_to_mend(
+    shop: Shop, database: Database, open_stream: Readers
+) -> None:
+    shop.do(f"CREATE PUBLICATION {open_stream.slot} FOR TABLE notes")
+    stream = open_stream()
+    with pytest.raises(Misconfigured, match="publish_via_partition_root = true") as refused:
+        stream.step()
+    shop.do("INSERT INTO notes VALUES (1, 'red', 'One')", _remedy(refused.value))
+    until_equal(shop, database, stream)
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [("FOR TABLE other", "ADD TABLE public.notes"), ("FOR TABLE notes WITH (publish = 'insert')", "SET .publish = ")],
+)
+def test_a_publication_that_leaves_something_out_is_the_operator_s_to_mend(
+    shop: Shop, database: Database, open_stream: Readers, of: str, said: str
+) -> None:
+    shop.do("CREATE TABLE other (id int PRIMARY KEY)", f"CREATE PUBLICATION {open_stream.slot} {of}")
+    stream = open_stream()
+    with pytest.raises(Misconfigured, match=said) as refused:
+        stream.step()
+    shop.do(_remedy(refused.value))
+    until_equal(shop, database, stream)
+    shop.do("INSERT INTO notes VALUES (1, 'red', 'One')")
+    until_equal(shop, database, stream)
+
+
+def test_a_publication_of_all_tables_will_do(shop: Shop, database: Database, open_stream: Readers) -> None:
+    shop.do(f"CREATE PUBLICATION {open_stream.slot} FOR ALL TABLES")
+    stream = open_stream()
+    until_equal(shop, database, stream)
+    shop.do("INSERT INTO notes VALUES (1, 'red', 'One')")
+    until_equal(shop, database, stream)
+
+
+def _remedy(error: Misconfigured) -> str:
+    """The statement that the message tells to give."""
+    said = str(error)
+    return said[said.index("ALTER PUBLICATION") :].split(", and ", maxsplit=1)[0]
