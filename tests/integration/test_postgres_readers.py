@@ -14,6 +14,7 @@ from include.quarry.errors import Unavailable
 from include.quarry.feeds.postgres import PostgresFeed
 from include.quarry.feeds.stream import Stream
 from include.quarry.operations.health import wait_until
+from include.quarry.records import DocumentKey
 from tests.conftest import postgres_server
 from tests.integration.shop import PATIENCE_S, Readers, Shop, held, shops, until_equal
 
@@ -135,6 +136,22 @@ def test_a_first_reading_that_an_older_version_left_is_done_over(
     with database.write() as connection:
         store_offset(connection, stream._feed.name, "public.notes", "snapshot/1")
     until_equal(shop, database, open_stream())
+
+
+def test_a_catalog_that_is_away_at_the_end_of_the_first_reading_is_waited_for(
+    shop: Shop, database: Database, open_stream: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_feed: str) -> list[DocumentKey]:
+        raise Unavailable("the catalog does not answer")
+
+    stream = open_stream()
+    with monkeypatch.context() as patch:
+        patch.setattr(stream._feed, "_known", away)
+        with pytest.raises(Unavailable, match="catalog"):
+            for _ in range(60):
+                stream.step()
+    shop.do("UPDATE notes SET body = 'v2' WHERE id = 1")
+    until_equal(shop, database, stream)
 
 
 def test_a_new_slot_is_never_taken_for_the_one_that_was_lost(

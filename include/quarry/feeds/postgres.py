@@ -73,6 +73,9 @@ class PostgresFeed:
         except psycopg2.Error as error:
             self.close()
             raise _named(error, self._slot) from error
+        except Exception:
+            self.close()  # a first reading that was interrupted cannot be gone on with
+            raise
         if found is None:
             return []
         changes, ends = found
@@ -122,7 +125,6 @@ class PostgresFeed:
         changes are sent, and not while the table is read."""
         self._cursor.execute("SELECT pg_try_advisory_lock(hashtext('quarry'), hashtext(%s))", (self._slot,))
         if not self._cursor.fetchone()[0]:
-            self.close()
             raise _taken(self._slot)
 
     def _start(self, lsn: int) -> None:
