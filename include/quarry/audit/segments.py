@@ -27,13 +27,18 @@ _READ_BYTES = 2**20
 def open_folder(folder: Path, writer: str) -> int:
     """Make a writer's folder; gives the descriptor of its lock, which is held until it is closed.
 
-    The folder appears with its lock held, so that nobody takes it for one that was left behind. Raises `OSError`.
+    The folder appears with its lock held, so that nobody takes it for one that was left behind. Raises `OSError`;
+    trying again may then work.
     """
     draft, home = folder / f"{_DRAFT}{writer}", folder / writer
-    draft.mkdir(mode=0o700, parents=True)
+    draft.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(draft / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    draft.rename(home)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        draft.rename(home)
+    except OSError:
+        os.close(lock)
+        raise
     return lock
 
 

@@ -1,6 +1,7 @@
 """A journal keeps whole entries only, says so when it cannot, and its lock tells the living from the dead."""
 
 import errno
+import fcntl
 import os
 import shutil
 import threading
@@ -54,6 +55,24 @@ def test_content_that_cannot_be_read_does_not_cost_the_record(journal: Journal) 
     (path,) = (journal.folder / journal.writer).glob("0*")
     entry = decode_line(path.read_bytes().rstrip(b"\n")[:-5])
     assert (entry.number, entry.content) == (1, None)
+
+
+@pytest.mark.parametrize("what", ["open", "flock", "rename"])
+def test_a_folder_that_could_not_be_made_once_is_made_later(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def fails(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    held = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patch:
+        patch.setattr({"open": os, "flock": fcntl, "rename": Path}[what], what, fails)
+        with pytest.raises(Unavailable, match="Too many open files"):
+            journal.append(record("q1"))
+    assert len(list(Path("/proc/self/fd").iterdir())) <= held
+    journal.append(record("q2"))
+    assert [entry.fields["query_id"] for entry in entries_of(journal)] == ["q2"]
+    assert writers(journal.folder) == [journal.writer]
 
 
 def test_threads_may_share_a_journal(journal: Journal) -> None:
