@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import httpx
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
@@ -51,6 +50,7 @@ from include.quarry.routing.live_embedding import Embedded, live_embedding
 from include.quarry.routing.status import corpus_status
 from include.quarry.settings import Settings
 from include.quarry.versions.desk import VersionDesk
+from ray_apps.gateway.agent_metrics import AgentMetrics
 from ray_apps.gateway.audit_metrics import AuditMetrics
 from ray_apps.gateway.cache_metrics import CacheMetrics
 from ray_apps.gateway.limit_metrics import LimitMetrics
@@ -80,6 +80,7 @@ class GatewayDeployment:
         self._door = open_door(settings, open_ledger(settings, "gateway"))
         self._limits = LimitMetrics(self._door.limiter)
         self._audit = AuditMetrics("gateway", self._door.ledger, self._database)
+        self._metrics = AgentMetrics(f"http://{settings.host}:{settings.metrics_port}/metrics")
         self._fast = fast
         self._watch = ReleaseWatch(
             self._database,
@@ -173,13 +174,8 @@ class GatewayDeployment:
         return await asyncio.to_thread(corpus_status, self._database, corpus, tenant, watermark)
 
     async def metrics(self) -> str:
-        """What Ray's agent of this node exports: its own metrics, Serve's and Quarry's."""
-        address = f"http://{self._settings.host}:{self._settings.metrics_port}/metrics"
-        try:
-            async with httpx.AsyncClient(trust_env=False, timeout=_READY_TIMEOUT_S) as client:
-                return (await client.get(address)).raise_for_status().text
-        except httpx.HTTPError as error:
-            raise Unavailable(f"Ray's metrics agent does not answer at {address}: {error}") from error
+        """See `AgentMetrics`."""
+        return await self._metrics.text()
 
     async def check_health(self) -> None:
         """Asked by Serve; a replica whose records are not shipped is replaced."""
