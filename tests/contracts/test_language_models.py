@@ -16,14 +16,21 @@ from typing import Any
 import pytest
 
 from include.quarry.errors import InvalidInput, Misconfigured, Unavailable
+from include.quarry.generation.answers import Draft
+from include.quarry.generation.evidence import read_evidence
 from include.quarry.generation.kserve import KServeModel
 from include.quarry.generation.llama_cpp import LlamaCppModel
 from include.quarry.generation.model_files import find_model
 from include.quarry.generation.openai_compatible import OpenAICompatibleModel
+from include.quarry.generation.prompt import PromptTemplate
 from include.quarry.generation.protocol import Delta, LanguageModel, Message, Usage
+from include.quarry.generation.writing import LIMITS, Writer
+from include.quarry.records import Chunk, DocumentKey, Hit, Passage
 
 ASK = [Message("system", "You are brief."), Message("user", "Tell me a long story about a ship.")]
 KEY = "sk-quite-secret"
+_PASSAGE = Passage("One is a number.", "", 0, 16, 4)
+_HIT = Hit(Chunk("c1", DocumentKey("main", "red", "a"), 1, 0, "file:///a", "A", _PASSAGE, {}), 1.0, {})
 
 
 class ScriptedModel:
@@ -373,14 +380,18 @@ async def test_a_rejected_key_is_for_the_operator_and_never_shown(caplog: pytest
     assert KEY not in caplog.text
 
 
-async def test_where_a_server_reports_no_usage_the_pieces_are_counted() -> None:
+async def test_a_server_that_reports_no_usage_gives_nothing_away_for_free() -> None:
     async def no_usage(_: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         begin(writer)
         writer.write(event("one") + b"data: [DONE]\n\n")
 
     async with serving(no_usage) as chat:
-        deltas = await collect(OpenAICompatibleModel(chat.url, model="m"))
-    assert deltas[-1].usage == Usage(0, 1)
+        model = OpenAICompatibleModel(chat.url, model="m")
+        assert [delta.usage for delta in await collect(model)] == [None]
+        writer, draft = Writer(model, PromptTemplate.load(), LIMITS["fast"]), Draft(read_evidence([_HIT]))
+        assert [each async for each in writer.write("What is one?", draft)] == []
+    assert draft.usage.prompt_tokens > 20
+    assert draft.usage.completion_tokens == 1
 
 
 @pytest.mark.parametrize("usage", [{"prompt_tokens": None}, {"prompt_tokens": "3", "completion_tokens": 1.5}, {}])
@@ -392,7 +403,7 @@ async def test_counts_that_are_no_numbers_are_no_usage(usage: dict[str, Any]) ->
     async with serving(garble) as chat:
         deltas = await collect(OpenAICompatibleModel(chat.url, model="m", timeout_s=5))
     assert "".join(delta.text for delta in deltas) == "one"
-    assert deltas[-1].usage in (None, Usage(0, 1))
+    assert [delta.usage for delta in deltas] == [None]
 
 
 # --- Servers of KServe's protocol ---

@@ -29,9 +29,11 @@ class OpenAICompatibleModel:
 
     async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[Delta, None]:
         """See `LanguageModel`. Raises `Unavailable` on silence, refusal, 429, 5xx and garbled streams, `InvalidInput`
-        when the server finds the prompt too long, and `Misconfigured` when it rejects the key, the model or the URL."""
+        when the server finds the prompt too long, and `Misconfigured` when it rejects the key, the model or the URL.
+
+        A server that does not tell what was used leaves it to the reader to estimate.
+        """
         usage: Usage | None = None
-        pieces = 0
         try:
             stream = await self._client.chat.completions.create(
                 model=self._model,
@@ -45,7 +47,6 @@ class OpenAICompatibleModel:
                 async for chunk in stream:
                     usage = _told(chunk.usage) or usage
                     if text := "".join(choice.delta.content or "" for choice in chunk.choices or ()):
-                        pieces += 1
                         yield Delta(text)
         except openai.APIStatusError as error:
             raise self._refusal(error) from None
@@ -55,7 +56,8 @@ class OpenAICompatibleModel:
                 f"{self._model} at {self._url}: {type(error).__name__}; the server is down, silent or garbled",
                 retry_after_s=_RETRY_AFTER_S,
             ) from None
-        yield Delta("", usage or Usage(completion_tokens=pieces))
+        if usage is not None:
+            yield Delta("", usage)
 
     def check(self) -> None:
         """The server is looked after where it runs."""

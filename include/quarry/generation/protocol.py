@@ -63,7 +63,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of generated text; the last one of a stream carries the usage."""
+    """A piece of generated text; the last one of a stream carries the usage, where the engine tells it."""
 
     text: str
     usage: Usage | None = None
