@@ -48,8 +48,8 @@ def document_routes(documents: Documents, door: Door) -> APIRouter:
             title=body.title,
             metadata=body.metadata,
         )
-        await door.make_room(visit, key)
-        return _accepted(await documents.put(raw), key, visit)
+        async with door.room_for(visit, key):
+            return _accepted(await documents.put(raw), key, visit)
 
     @router.get("/{doc_id:path}", summary="The document as it was accepted last")
     async def get_document(doc_id: str, visit: Annotated[Visit, reads], corpus: Corpus = "main") -> Document:

@@ -1,6 +1,7 @@
 """The front door: who may come in, how often, what everything behind it is told about them, and what is kept of it."""
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from fastapi import Request
 from fastapi.openapi.models import HTTPBearer
@@ -74,10 +75,9 @@ class Door:
             return []
         return [await self.limiter.request(visit.caller.tenant, visit.caller.plan)]
 
-    async def make_room(self, visit: Visit, key: DocumentKey) -> None:
-        """Raise `QuotaReached` unless the tenant may have this document."""
-        if self.limiter is not None:
-            await self.limiter.document(key, visit.caller.plan)
+    def room_for(self, visit: Visit, key: DocumentKey) -> AbstractAsyncContextManager[None]:
+        """Hold a place for a document inside the block. Raises `QuotaReached` unless the tenant may have it."""
+        return nullcontext() if self.limiter is None else self.limiter.document(key, visit.caller.plan)
 
 
 class Admission(SecurityBase):

@@ -2,6 +2,8 @@
 
 import logging
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from include.quarry.errors import QuotaReached, TooManyRequests, Unavailable
 from include.quarry.limits.leases import Leases, WhenDown
@@ -53,11 +55,13 @@ class Limiter:
             logger.warning("an answer is admitted though the tokens of its tenant cannot be counted: %s", error)
             return None
 
-    async def document(self, key: DocumentKey, claim: str) -> None:
-        """Admit an upload. Raises `QuotaReached`; when documents cannot be counted, `Unavailable`, as nothing could be
-        accepted then either."""
+    @asynccontextmanager
+    async def document(self, key: DocumentKey, claim: str) -> AsyncIterator[None]:
+        """Admit an upload, which happens inside the block. Raises `QuotaReached`; when documents cannot be counted,
+        `Unavailable`, as nothing could be accepted then either."""
         try:
-            await self._quotas.document(key, self._plans.of(key.tenant, claim).documents)
+            async with self._quotas.document(key, self._plans.of(key.tenant, claim).documents):
+                yield
         except QuotaReached:
             self.refused["documents"] += 1
             raise

@@ -3,15 +3,19 @@
 Tokens are charged when an answer is there, and are in the catalog as soon as the audit is: a tenant overshoots by the
 answers that are under way or were given in the last two seconds, and by one more: nobody waits for a sum that is less
 than ten seconds old, whose renewal it is the first to ask for. Documents are counted in the catalog before an upload
-of a new one, and not again before a sixteenth of what was free then is used, or ten seconds are over: a tenant
-overshoots by what is being uploaded elsewhere when the last place is taken. Documents of feeds count, and are never
-refused.
+of a new one, with those that are being uploaded here, and not again before a sixteenth of what was free then is used,
+or ten seconds are over: a tenant overshoots by what is being uploaded through other replicas when the last place is
+taken. Documents of feeds count, and are never refused.
 """
 
 import asyncio
 import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from weakref import WeakValueDictionary
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.usage import count_documents, has_document, tokens_on
@@ -42,6 +46,8 @@ class Quotas:
         self._database = database
         self._tokens: dict[str, _Spent] = {}
         self._room: dict[str, tuple[float, int]] = {}
+        self._coming: defaultdict[str, Counter[DocumentKey]] = defaultdict(Counter)
+        self._counting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # while somebody holds them
 
     async def tokens(self, tenant: str, per_day: int) -> Standing:
         """What remains of today's tokens. Raises `TooManyRequests` when nothing does, `Unavailable` as the catalog."""
@@ -61,13 +67,43 @@ class Quotas:
             raise standing.refusal(tenant)
         return standing
 
-    async def document(self, key: DocumentKey, allowed: int) -> None:
-        """Raise `QuotaReached` unless the tenant has room for this document, or has it already."""
-        until, room = self._room.get(key.tenant, (0.0, 0))
+    @asynccontextmanager
+    async def document(self, key: DocumentKey, allowed: int) -> AsyncIterator[None]:
+        """Hold a place for a document while it is being uploaded inside the block.
+
+        Raises `QuotaReached` unless the tenant has room for this document, or has it already.
+        """
+        await self._take_place(key, allowed)
+        coming = self._coming[key.tenant]
+        coming[key] += 1
+        try:
+            yield
+        finally:
+            coming[key] -= 1
+            if not coming[key]:
+                del coming[key]
+            if not coming:
+                del self._coming[key.tenant]
+
+    async def _take_place(self, key: DocumentKey, allowed: int) -> None:
+        """One at a time counts a tenant's documents; those who waited for that go by what was found."""
+        if self._has_place(key.tenant):
+            return
+        counting = self._counting.setdefault(key.tenant, asyncio.Lock())
+        async with counting:
+            if self._has_place(key.tenant):
+                return
+            coming = [each for each in self._coming.get(key.tenant, ()) if each != key]
+            room = await asyncio.to_thread(self._room_for, key, allowed, coming)
+            self._room[key.tenant] = (time.monotonic() + _ROOM_FOR_S, room - 1)
+
+    def _has_place(self, tenant: str) -> bool:
+        """Take one of the places that were found free when the documents were counted last."""
+        until, room = self._room.get(tenant, (0.0, 0))
         if room <= 0 or time.monotonic() >= until:
-            room = await asyncio.to_thread(self._room_for, key, allowed)
-            until = time.monotonic() + _ROOM_FOR_S
-        self._room[key.tenant] = (until, room - 1)
+            return False
+        self._room[tenant] = (until, room - 1)
+        return True
 
     async def _look(self, tenant: str, day: int) -> "_Spent":
         def look() -> int:
@@ -81,10 +117,11 @@ class Quotas:
         found = await self._look(tenant, known.day)
         known.tokens, known.seen_s = found.tokens, found.seen_s
 
-    def _room_for(self, key: DocumentKey, allowed: int) -> int:
+    def _room_for(self, key: DocumentKey, allowed: int, coming: Iterable[DocumentKey]) -> int:
         """How many documents may come before they are counted again."""
         with self._database.read() as connection:
-            held = count_documents(connection, key.tenant)
+            new = sum(not has_document(connection, each) for each in coming)
+            held = count_documents(connection, key.tenant) + new
             if held >= allowed and not has_document(connection, key):
                 raise QuotaReached(
                     f"tenant {key.tenant!r} has {held} documents, and its plan allows {allowed}; delete some, or ask "

@@ -1,5 +1,6 @@
 """Quotas: no answer beyond the day's tokens, no document beyond the plan's."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -37,6 +38,11 @@ def put(database: Database, doc_id: str, tenant: str = "acme", *, deleted: bool 
     with database.write() as connection:
         values = row | {"seq": 1, "version": 1, "metadata": {}, "outline": []}
         connection.execute(documents.insert().values(**values, accepted_at=NOON, first_accepted_at=NOON))
+
+
+async def upload(quotas: Quotas, document: DocumentKey, allowed: int) -> None:
+    async with quotas.document(document, allowed):
+        pass
 
 
 def key(doc_id: str, tenant: str = "acme") -> DocumentKey:
@@ -87,16 +93,16 @@ async def test_a_plan_without_tokens_admits_no_answer(database: Database, clock:
 async def test_documents_are_refused_when_there_are_as_many_as_allowed(database: Database) -> None:
     quotas = Quotas(database)
     for number in range(3):
-        await quotas.document(key(f"d{number}"), 3)
+        await upload(quotas, key(f"d{number}"), 3)
         put(database, f"d{number}")
     put(database, "gone", deleted=True)
     put(database, "other", "umbra")
     with pytest.raises(QuotaReached, match="'acme' has 3 documents, and its plan allows 3; delete some"):
-        await quotas.document(key("d3"), 3)
+        await upload(quotas, key("d3"), 3)
     with pytest.raises(QuotaReached):
-        await quotas.document(key("gone"), 3)
-    await quotas.document(key("d1"), 3)  # a new version of what is there
-    await quotas.document(key("d3", "umbra"), 3)
+        await upload(quotas, key("gone"), 3)
+    await upload(quotas, key("d1"), 3)  # a new version of what is there
+    await upload(quotas, key("d3", "umbra"), 3)
 
 
 async def test_far_from_the_quota_documents_are_counted_seldom(
@@ -107,8 +113,49 @@ async def test_far_from_the_quota_documents_are_counted_seldom(
     monkeypatch.setattr(module, "count_documents", lambda *given: counted.append(given[1]) or real(*given))
     quotas = Quotas(database)
     for number in range(100):
-        await quotas.document(key(f"d{number}"), 16 * 50)
+        await upload(quotas, key(f"d{number}"), 16 * 50)
     assert len(counted) == 2
     clock[1] += 10  # others may have uploaded meanwhile
-    await quotas.document(key("late"), 16 * 50)
+    await upload(quotas, key("late"), 16 * 50)
     assert len(counted) == 3
+
+
+async def test_many_uploads_at_once_pass_no_quota(database: Database) -> None:
+    """Whoever is let in before an upload is over has its place, and a new version needs none."""
+    quotas, goes_on, came_in = Quotas(database), asyncio.Event(), []
+    for number in range(2):
+        put(database, f"there{number}")
+
+    async def slowly(doc_id: str) -> None:
+        async with quotas.document(key(doc_id), 4):
+            came_in.append(doc_id)
+            await goes_on.wait()
+            if doc_id.startswith("new"):
+                await asyncio.to_thread(put, database, doc_id)
+
+    versions = [asyncio.create_task(slowly(f"there{number}")) for number in range(2)]
+    uploads = [asyncio.create_task(slowly(f"new{number}")) for number in range(20)]
+    refused: set[asyncio.Task[None]] = set()
+    while len(refused) < 18:
+        done, _ = await asyncio.wait(set(uploads) - refused, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        assert done
+        refused |= done
+    assert all(isinstance(task.exception(), QuotaReached) for task in refused)
+    goes_on.set()
+    await asyncio.gather(*versions, *(set(uploads) - refused))
+    assert len(came_in) == 4
+    assert not quotas._coming
+
+
+async def test_an_upload_that_fails_gives_its_place_back(database: Database) -> None:
+    quotas = Quotas(database)
+    with pytest.raises(ZeroDivisionError):
+        async with quotas.document(key("d1"), 1):
+            raise ZeroDivisionError
+    await upload(quotas, key("d2"), 1)
+
+
+async def test_nothing_is_kept_of_a_tenant_that_uploads_nothing_now(database: Database) -> None:
+    quotas = Quotas(database)
+    await asyncio.gather(*(upload(quotas, key(f"d{number}"), 100) for number in range(10)))
+    assert (len(quotas._coming), len(quotas._counting)) == (0, 0)
