@@ -87,12 +87,16 @@ class LlamaCppModel:
             return closed.is_set()
 
         def generate() -> None:
-            self._heard_at, self._busy = time.monotonic(), True
+            with self._counting:
+                if not self._busy:  # an engine that is silent already is not heard of because one more asks
+                    self._heard_at = time.monotonic()
+                self._busy += 1
             try:
                 if not closed.is_set():
                     self._server.handle_chat_completions(request, receive)
             finally:
-                self._busy = 0
+                with self._counting:
+                    self._busy -= 1
 
         def end(_: Future[None]) -> None:
             if not closed.is_set():

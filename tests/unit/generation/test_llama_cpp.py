@@ -60,9 +60,9 @@ def said(text: str) -> str:
 def model_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Engine], LlamaCppModel]]:
     made: list[tuple[LlamaCppModel, Engine]] = []
 
-    def make(engine: Engine) -> LlamaCppModel:
+    def make(engine: Engine, **how: int) -> LlamaCppModel:
         monkeypatch.setattr(llama_cpp, "_load", lambda *_: engine)
-        made.append((LlamaCppModel(Path("model.gguf"), silence_s=_SILENCE_S), engine))
+        made.append((LlamaCppModel(Path("model.gguf"), silence_s=_SILENCE_S, **how), engine))
         return made[-1][0]
 
     yield make
@@ -101,6 +101,17 @@ async def test_those_who_wait_behind_a_hung_generation_are_told_too(
         with pytest.raises(Unavailable, match=r"said nothing for 0\.2 s"):
             await text_of(model)
     assert {type(error) for error in told} == {Unavailable}
+
+
+async def test_a_hung_generation_is_noticed_also_when_another_slot_has_come_to_its_end(
+    model_of: Callable[..., LlamaCppModel],
+) -> None:
+    model = model_of(Engine("hang", "well"), parallel=2)
+    async with asyncio.timeout(_PATIENCE_S / 2):
+        told = await asyncio.gather(text_of(model), text_of(model), return_exceptions=True)
+        assert {type(each) for each in told} == {str, Unavailable}
+        with pytest.raises(Unavailable):
+            model.check()
 
 
 async def test_a_long_queue_before_an_engine_at_work_is_no_silence(
