@@ -44,6 +44,24 @@ async def both(content: Any, headers: dict[str, str] | None = None, fails: Excep
     return seen[0][0], seen[0][2]
 
 
+async def test_the_access_log_names_the_route() -> None:
+    written: list[bytes] = []
+    platform, door = Platform(), open_test_door(log_line=written.append)
+    app = build_http_app(
+        [retrieval_routes(platform.retrieve, door)],
+        door,
+        max_document_bytes=MAX_BYTES,
+        retrieve=platform.retrieve,
+    )
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://quarry", headers=showing("red")) as http:
+        assert (await http.post("/v1/retrieve", json={"query": "x"})).status_code == 200
+        platform.fails = NotFound("no such version")
+        assert (await http.post("/v1/retrieve", json={"query": "x"})).status_code == 404
+        assert (await http.post("/v1/retrieve", json={"query": ""})).status_code == 422
+    assert [json.loads(line)["route"] for line in written] == ["/v1/retrieve"] * 3
+
+
 def sending(body: object) -> Any:
     return lambda: json.dumps(body).encode()
 
