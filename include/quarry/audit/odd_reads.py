@@ -7,11 +7,11 @@ far_reader      a subject that read far more documents than its peers
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -136,22 +136,40 @@ def _denied_bursts(reads: Reads) -> Iterator[OddRead]:
 def far_readers(counts: Mapping[Who, int]) -> list[OddRead]:
     """Subjects whose distinct documents lie far above those of their tenant's subjects, or of all where these are few.
 
-    By the modified z-score, 0.6745 (x - median) / MAD, with a MAD of at least a tenth of the median.
+    By the modified z-score, 0.6745 (x - median) / MAD, with a MAD of at least a tenth of the median; a subject is one
+    of those whose median it is held against.
     """
+    of_tenant: dict[str | None, list[int]] = defaultdict(list)
+    for (tenant, _), count in counts.items():
+        of_tenant[tenant].append(count)
+    everybody = _Peers.of(list(counts.values()))
+    peers = {tenant: _Peers.of(read) or everybody for tenant, read in of_tenant.items()}
     found = []
     for (tenant, subject), count in counts.items():
-        peers = [each for who, each in counts.items() if who[0] == tenant and who[1] != subject]
-        if len(peers) < LEAST_PEERS:
-            peers = [each for who, each in counts.items() if who != (tenant, subject)]
-        if len(peers) < LEAST_PEERS or count < LEAST_DOCUMENTS:
+        its = peers[tenant]
+        if its is None or count < LEAST_DOCUMENTS:
             continue
-        middle = median(peers)
-        spread = max(median(abs(each - middle) for each in peers), middle / 10, 1.0)
-        score = _TO_SIGMAS * (count - middle) / spread
+        score = _TO_SIGMAS * (count - its.median) / its.spread
         if score > FAR:
-            text = f"{count} documents; its {len(peers)} peers read {middle:g} at the median (score {score:.1f})"
-            found.append(OddRead("far_reader", tenant, subject, count, text))
+            text = f"{count} documents; it and its {its.others} peers read {its.median:g} at the median"
+            found.append(OddRead("far_reader", tenant, subject, count, f"{text} (score {score:.1f})"))
     return sorted(found, key=lambda odd: -odd.count)
+
+
+class _Peers(NamedTuple):
+    """What is usual among some subjects; `others` are all but one of them."""
+
+    others: int
+    median: float
+    spread: float
+
+    @classmethod
+    def of(cls, counts: Sequence[int]) -> "_Peers | None":
+        """None where they are too few to tell."""
+        if len(counts) <= LEAST_PEERS:
+            return None
+        middle = median(counts)
+        return cls(len(counts) - 1, middle, max(median(abs(each - middle) for each in counts), middle / 10, 1.0))
 
 
 def _owners(

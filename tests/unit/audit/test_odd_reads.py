@@ -1,12 +1,14 @@
 """Odd reads are told from ordinary ones, and nothing ordinary is called odd."""
 
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from include.quarry.audit import odd_reads as module
 from include.quarry.audit.entry import AuditRecord
 from include.quarry.audit.journal import Journal
 from include.quarry.audit.odd_reads import BURST, OddRead, far_readers, odd_reads, read_window
@@ -102,6 +104,20 @@ def test_without_enough_peers_in_the_tenant_all_subjects_are() -> None:
 
 def test_who_reads_a_lot_where_everybody_does_is_not_odd() -> None:
     assert far_readers({("red", f"s{number}"): 900 + 40 * number for number in range(10)}) == []
+
+
+def test_what_is_usual_is_looked_for_once_a_tenant_however_many_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    def counted(values: Iterable[float]) -> float:
+        values = list(values)
+        looked.append(len(values))
+        return statistics.median(values)
+
+    monkeypatch.setattr(module, "median", counted)
+    counts = {(f"t{tenant}", f"s{number}"): 60 + number for tenant in range(3) for number in range(40)}
+    assert [odd.subject for odd in far_readers(counts | {("t1", "eve"): 4000})] == ["eve"]
+    assert sum(looked) <= 4 * len(counts) + 4
 
 
 def test_only_the_window_counts(look: Look) -> None:
