@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from psycopg2 import sql
 
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.errors import Misconfigured
+from include.quarry.feeds.postgres_table import PostgresTable
 from tests.conftest import postgres_server
-from tests.integration.shop import TABLE, Readers, Shop, held, shops, until_equal
+from tests.integration.shop import MAPPING, TABLE, Readers, Shop, held, shops, until_equal
 
 pytestmark = pytest.mark.integration
 _PARTITIONED = f"""{TABLE} PARTITION BY RANGE (id);
@@ -101,6 +104,30 @@ def test_a_publication_of_all_tables_will_do(shop: Shop, database: Database, ope
     until_equal(shop, database, stream)
     shop.do("INSERT INTO notes VALUES (1, 'red', 'One')")
     until_equal(shop, database, stream)
+
+
+def test_a_large_value_that_was_not_sent_is_looked_up_by_the_key_s_index(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.do("INSERT INTO notes SELECT n, 'red', 'Note ' || n FROM generate_series(1, 100) n", "ANALYZE notes")
+    table, asked = PostgresTable(shop.url, "notes", MAPPING), list[tuple[Any, tuple[str | None, ...]]]()
+    one = table._one
+
+    def heard(query: Any, *values: str | None) -> Any:
+        asked.append((query, values))
+        return one(query, *values)
+
+    monkeypatch.setattr(table, "_one", heard)
+    found = table.look_up({"id": "5", "title": "Note 5"})
+    assert found is not None and found["title"] == "Note 5"
+    assert table.look_up({"id": "500"}) is None
+    assert table.look_up({"id": None}) is None
+    shop.do("SET enable_seqscan = off")  # a table this small is scanned faster than its index
+    with shop.connection.cursor() as cursor:
+        cursor.execute(sql.SQL("EXPLAIN {}").format(asked[0][0]), asked[0][1])
+        plan = " ".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan using notes_pkey" in plan
+    assert "Seq Scan" not in plan
 
 
 def _remedy(error: Misconfigured) -> str:

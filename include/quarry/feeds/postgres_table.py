@@ -102,12 +102,13 @@ class PostgresTable:
 
     def look_up(self, row: Values) -> Values | None:
         """The row with this key as it is now; None when it is gone."""
-        same = sql.SQL(" AND ").join(sql.SQL("{} = %s").format(_text(name)) for name in self._key)
+        same = sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in self._key)
         query = sql.SQL("SELECT {} FROM {} WHERE {}").format(self._texts, self._identifier, same)
-        found = self._one(query, *(str(row[name]) for name in self._key))
+        key = (row.get(name) for name in self._key)  # literals take the columns' types, so that an index serves
+        found = self._one(query, *(value if isinstance(value, str) else None for value in key))
         return None if found is None else dict(zip(self._columns, found, strict=True))
 
-    def _one(self, query: Any, *values: str) -> Any:
+    def _one(self, query: Any, *values: str | None) -> Any:
         with closing(self._connect()) as connection, connection.cursor() as cursor:
             cursor.execute(query, values)
             return cursor.fetchone()
