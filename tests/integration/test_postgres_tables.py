@@ -130,6 +130,19 @@ def test_a_large_value_that_was_not_sent_is_looked_up_by_the_key_s_index(
     assert "Seq Scan" not in plan
 
 
+@pytest.mark.parametrize("kind", [{"of": "TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"}])
+def test_a_database_that_is_not_utf_8_is_read_and_followed_alike(
+    shop: Shop, database: Database, open_stream: Readers
+) -> None:
+    shop.do("ALTER TABLE notes ALTER body SET STORAGE EXTERNAL")
+    shop.do("INSERT INTO notes VALUES (1, 'red', 'café', repeat('thé ', 5000))")
+    stream = open_stream()
+    until_equal(shop, database, stream)
+    shop.do("INSERT INTO notes VALUES (2, 'red', 'crème')", "UPDATE notes SET title = 'Café' WHERE id = 1")
+    until_equal(shop, database, stream)
+    assert held(database)["2"] == "crème"
+
+
 def _remedy(error: Misconfigured) -> str:
     """The statement that the message tells to give."""
     said = str(error)

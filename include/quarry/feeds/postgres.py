@@ -31,7 +31,7 @@ from psycopg2.extras import LogicalReplicationConnection
 
 from include.quarry.errors import InvalidInput, Misconfigured, QuarryError, Unavailable
 from include.quarry.feeds.pgoutput import UNCHANGED, Begin, Commit, Decoder, RowChange, Truncate, Values
-from include.quarry.feeds.postgres_table import LIVELY, SESSION, PostgresTable
+from include.quarry.feeds.postgres_table import SESSION, PostgresTable
 from include.quarry.feeds.protocol import Batch, Change, Cleared, Deleted, Garbled, OffsetOf, Upserted
 from include.quarry.feeds.rows import RowMapping
 from include.quarry.records import STREAM_FEEDS, DocumentKey
@@ -109,8 +109,7 @@ class PostgresFeed:
     def _connect(self, offset_of: OffsetOf, limit: int) -> None:
         """Go on from the slot, or begin with a snapshot where there is none to go on from."""
         self._table.publish(self._slot)
-        factory, options = LogicalReplicationConnection, f"{SESSION} {LIVELY}"
-        self._connection = psycopg2.connect(self._dsn, connection_factory=factory, options=options)
+        self._connection = psycopg2.connect(self._dsn, connection_factory=LogicalReplicationConnection, **SESSION)
         self._cursor = self._connection.cursor()
         self._claim()
         self._at = offset_of(self._table.name)
@@ -282,6 +281,8 @@ def _taken(slot: str) -> Unavailable:
 def _named(error: psycopg2.Error, slot: str) -> QuarryError:
     if isinstance(error, pg.ObjectInUse):
         return _taken(slot)
+    if isinstance(error, (pg.CharacterNotInRepertoire, pg.UntranslatableCharacter)):  # from SQL_ASCII, say
+        return Misconfigured(f"a text of the table cannot be had as UTF-8: {str(error).strip()}; mend the row")
     if isinstance(error, (pg.UndefinedTable, pg.UndefinedColumn, pg.InsufficientPrivilege)):
         return Misconfigured(f"PostgreSQL refuses: {str(error).strip()}; mend the feed's table, mapping or rights")
     return Unavailable(f"PostgreSQL does not answer: {str(error).strip() or type(error).__name__}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import psycopg2
 from psycopg2 import sql
@@ -11,11 +11,11 @@ from include.quarry.errors import Misconfigured
 from include.quarry.feeds.pgoutput import Values
 from include.quarry.feeds.rows import RowMapping
 
-SESSION = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex"
-"""Every session writes values alike, so that a row read and a row sent give the same document."""
-
-LIVELY = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
-"""The server finds out within half a minute that the host of a reader is gone, and lets go of what it held."""
+_VALUES = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex"
+_LIVELY = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+SESSION: Final[dict[str, Any]] = {"client_encoding": "UTF8", "options": f"{_VALUES} {_LIVELY}"}
+"""Every session writes values alike, whatever the database's encoding, so that a row read and a row sent give the same
+document. The server finds out within half a minute that a reader's host is gone, and lets go of what it held."""
 
 _BACKLOG = """
 SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) FROM pg_replication_slots WHERE slot_name = %s
@@ -114,7 +114,7 @@ class PostgresTable:
             return cursor.fetchone()
 
     def _connect(self) -> Any:
-        return psycopg2.connect(self._dsn, options=SESSION, application_name="quarry")
+        return psycopg2.connect(self._dsn, application_name="quarry", **SESSION)
 
 
 def _incomplete(publication: str, table: str, change: str) -> Misconfigured:
