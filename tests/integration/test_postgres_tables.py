@@ -106,6 +106,22 @@ def test_a_publication_of_all_tables_will_do(shop: Shop, database: Database, ope
     until_equal(shop, database, stream)
 
 
+def test_a_slot_of_another_database_is_left_alone(
+    server: str, shop: Shop, database: Database, open_stream: Readers
+) -> None:
+    stream = open_stream()
+    with shops(server) as other:
+        other.do(f"SELECT pg_create_logical_replication_slot('{open_stream.slot}', 'pgoutput')")
+        with pytest.raises(Misconfigured, match="another database"):
+            for _ in range(2):
+                stream.step()
+        with other.connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT database = current_database() FROM pg_replication_slots WHERE slot_name = '{open_stream.slot}'"
+            )
+            assert cursor.fetchall() == [(True,)]
+
+
 def test_a_large_value_that_was_not_sent_is_looked_up_by_the_key_s_index(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ SESSION: Final[dict[str, Any]] = {"client_encoding": "UTF8", "options": f"{_VALU
 """Every session writes values alike, whatever the database's encoding, so that a row read and a row sent give the same
 document. The server finds out within half a minute that a reader's host is gone, and lets go of what it held."""
 
+_SLOT = "SELECT wal_status, database = current_database() FROM pg_replication_slots WHERE slot_name = %s"
 _BACKLOG = """
 SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) FROM pg_replication_slots WHERE slot_name = %s
 """
@@ -79,8 +80,13 @@ class PostgresTable:
                 raise _incomplete(publication, self.name, f"ADD TABLE {self.name}")
 
     def slot_state(self, slot: str) -> Literal["absent", "usable", "lost"]:
-        """Whether the slot is there, and whether the server still has what it needs."""
-        row = self._one("SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", slot)
+        """Whether the slot is there, and whether the server still has what it needs. Raises `Misconfigured` for a slot
+        of another database, which is not ours to drop."""
+        row = self._one(_SLOT, slot)
+        if row is not None and row[1] is not True:
+            raise Misconfigured(
+                f"slot {slot!r} of the server belongs to another database; give the feed another `slot`"
+            )
         return "absent" if row is None else "lost" if row[0] == "lost" else "usable"
 
     def backlog_bytes(self, slot: str) -> int:
