@@ -1,6 +1,7 @@
 """Ray Serve's applications, steered over the dashboard's REST API as `serve deploy` does, so without importing Ray."""
 
 import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,23 @@ from include.quarry.errors import Misconfigured, Unavailable
 
 _PATH = "/api/serve/applications/"
 _KEEP_INTERVAL_S = 3.0
+_EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 (only where the settings name an address that others reach)
 
 
 def serve_document(config: Path, host: str, port: int) -> dict[str, Any]:
-    """The Serve configuration of `config`, listening where the settings say. Raises `Misconfigured`."""
+    """The Serve configuration of `config`, listening where the settings say. Raises `Misconfigured`.
+
+    Replicas bind to this host too, while the ingress reaches those of its own node by loopback, and other nodes have
+    another address: so Serve gets loopback or every address (ray/serve/_private/haproxy.py and controller.py).
+    """
     try:
         document = yaml.safe_load(config.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise Misconfigured(f"{config} cannot be read: {error}; QUARRY_SERVE_CONFIG names the file") from error
     if not isinstance(document, dict) or not document.get("applications"):
         raise Misconfigured(f"{config} lists no applications; see ray_apps/config/serve.local.yaml")
-    document["http_options"] = (document.get("http_options") or {}) | {"host": host, "port": port}
+    listening = {"host": host if ip_address(host).is_loopback else _EVERY_ADDRESS, "port": port}
+    document["http_options"] = (document.get("http_options") or {}) | listening
     return document
 
 

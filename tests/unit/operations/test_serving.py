@@ -16,6 +16,12 @@ def test_serve_listens_where_the_settings_say_whatever_the_file_says(tmp_path):
     assert options == {"host": "127.0.0.1", "port": 8123, "keep_alive_timeout_s": 7}
 
 
+@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", "127.0.0.1"), ("10.0.0.5", "0.0.0.0"), ("0.0.0.0",) * 2])
+def test_replicas_of_a_host_that_others_reach_are_reached_by_loopback_too(host, expected):
+    document = serve_document(Path("ray_apps/config/serve.local.yaml").resolve(), host, 8000)
+    assert document["http_options"]["host"] == expected
+
+
 @pytest.mark.parametrize("text", ["", "applications: []", "{", "- a"])
 def test_a_configuration_without_applications_is_refused(tmp_path, text):
     config = tmp_path / "serve.yaml"
