@@ -19,9 +19,9 @@ for file in sys.argv[1:]:
     if os.fork():  # as the Dag processor does: each file in a fresh child of a process that knows Airflow
         os.wait()
         continue
-    started = time.perf_counter()
+    started = time.process_time()
     bag = DagBag(file, bundle_name="dags-folder")
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     heavy = sorted({"torch", "ray", "mlflow", "openvino", "faiss", "pyarrow"} & set(sys.modules))
     found = {"file": file, "seconds": seconds, "heavy": heavy, "dags": list(bag.dags), "errors": bag.import_errors}
     print("RESULT", json.dumps(found), flush=True)
@@ -40,7 +40,7 @@ def parsed() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_dag_file_parses_in_three_seconds_and_imports_nothing_heavy(parsed, file) -> None:
+def test_a_dag_file_parses_in_three_seconds_of_processor_time_and_imports_nothing_heavy(parsed, file) -> None:
     result = parsed[str(file)]
     assert result["errors"] == {}
     assert result["dags"] == [file.stem]
