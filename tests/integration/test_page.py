@@ -1,6 +1,7 @@
 """The page in a real Chromium, over the real application with a real retriever and answers in the documents' words."""
 
 import asyncio
+import math
 import threading
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
@@ -11,7 +12,9 @@ import pytest
 from fastapi import APIRouter
 
 from include.quarry.catalog.database import Database, migrate
+from include.quarry.catalog.ratings import Rating
 from include.quarry.errors import QuarryError, Unavailable
+from include.quarry.feedback.opinions import Opinions
 from include.quarry.feeds.uploads import Uploads
 from include.quarry.gateway.answer_routes import answer_routes
 from include.quarry.gateway.application import build_http_app
@@ -85,8 +88,17 @@ class Platform:
     def _kept(answer: Answer) -> Answer:
         return replace(answer, kept=True, origin=Origin("spring", "smollm2-135m", "0a1b2c3d4e5f"))
 
-    def rate(self, query_id: str, tenant: str, subject: str, rating: Any) -> None:
-        self.opinions.append((query_id, tenant, rating.rating, rating.comment))
+
+class RememberedOpinions(Opinions):
+    """Takes every opinion without looking for its query, which nobody logs here."""
+
+    def __init__(self, taken: list[tuple[str, str, int, str]]) -> None:
+        self._taken = taken
+
+    async def rate(
+        self, query_id: str, tenant: str, subject: str, rating: Rating, *, within_s: float = math.inf
+    ) -> None:
+        self._taken.append((query_id, tenant, rating.rating, rating.comment))
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +122,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 @pytest.fixture(scope="module")
 def url(platform: Platform) -> Iterator[str]:
     door = open_test_door()
-    opinions: Any = platform
     routers: list[APIRouter] = [
         page_routes(["When was the lighthouse built?"]),
         answer_routes(Asking(platform.retrieve, platform.answer), door),
         document_routes(platform.documents, door),
-        feedback_routes(opinions, door),
+        feedback_routes(RememberedOpinions(platform.opinions), door),
     ]
     with serving(build_http_app(routers, door, max_document_bytes=100_000)) as address:
         yield address
