@@ -68,7 +68,7 @@ def accept_upserts(
 ) -> list[Accepted]:
     """`accept_upsert` of different documents, in their order; the statements are those of one, for all of them."""
     keys = [document.raw.key for document, _ in offered]
-    present = _standing(connection, keys)
+    present = standing(connection, keys)
     moved = _leave_quarantine(connection, keys)
     new = [(document, at) for document, at in offered if not _stands(present.get(document.raw.key), document, feed)]
     common = {"kind": "upsert", "feed": feed, "accepted_at": datetime.now(UTC), "replay_of": replay_of}
@@ -98,10 +98,10 @@ def accept_delete(
 ) -> Accepted | None:
     """Append a delete; None when there is no such document, present or deleted.
 
-    Where the document was only moved, indexes show it until they can show `moved_to`, which is in the same transaction;
-    one that went to another tenant goes at once.
+    Where the document was only moved, indexes show it until they can show `moved_to`, which was accepted before, and so
+    with whatever had been moved here; one that went to another tenant goes at once.
     """
-    present = find_document(connection, key)
+    present, d = find_document(connection, key), documents.c
     _end_moves(connection, _leave_quarantine(connection, [key]), feed)
     if present is None:
         return None
@@ -115,6 +115,9 @@ def accept_delete(
     by = {"feed": feed, "accepted_at": datetime.now(UTC)}
     connection.execute(sa.update(documents).where(_is(documents, key)).values(**gone, **by))
     connection.execute(sa.delete(chunks).where(_is(chunks, key)))
+    if stays:
+        came_here = sa.and_(d.corpus == key.corpus, d.tenant == key.tenant, d.moved_to == key.doc_id)
+        connection.execute(sa.update(documents).where(came_here).values(moved_to=gone["moved_to"]))
     return accepted
 
 
@@ -137,6 +140,15 @@ def chunk_id(key: DocumentKey, text_hash: str, chunker: str, occurrence: int) ->
 def find_document(connection: sa.Connection, key: DocumentKey) -> sa.Row[*tuple[Any, ...]] | None:
     """The document's row, deleted or not."""
     return connection.execute(sa.select(documents).where(_is(documents, key))).one_or_none()
+
+
+def standing(connection: sa.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, sa.Row[*tuple[Any, ...]]]:
+    """What is known of those of the documents that there are or were; not their text."""
+    d = documents.c
+    known = (d.seq, d.version, d.deleted, d.feed, d.uri, d.content_type, d.content_hash)
+    columns = (d.corpus, d.tenant, d.doc_id, *known)
+    rows = (row for its in rows_of(documents, keys) for row in connection.execute(sa.select(*columns).where(its)))
+    return {DocumentKey(row.corpus, row.tenant, row.doc_id): row for row in rows}
 
 
 def documents_of_feed(connection: sa.Connection, feed: str) -> list[DocumentKey]:
@@ -176,14 +188,6 @@ def _end_moves(connection: sa.Connection, moved: Iterable[tuple[DocumentKey, int
         present = find_document(connection, key)
         if present is not None and not present.deleted and present.seq <= at_seq:
             accept_delete(connection, key, feed)
-
-
-def _standing(connection: sa.Connection, keys: Sequence[DocumentKey]) -> dict[DocumentKey, sa.Row[*tuple[Any, ...]]]:
-    """What is known of those documents that there are or were; not their text."""
-    d = documents.c
-    columns = (d.corpus, d.tenant, d.doc_id, d.seq, d.version, d.deleted, d.feed, d.content_hash)
-    rows = (row for its in rows_of(documents, keys) for row in connection.execute(sa.select(*columns).where(its)))
-    return {DocumentKey(row.corpus, row.tenant, row.doc_id): row for row in rows}
 
 
 def _stands(present: sa.Row[*tuple[Any, ...]] | None, document: PreparedDocument, feed: str) -> bool:

@@ -43,6 +43,14 @@ documents = sa.Table(
     sa.Index("documents_by_seq", "corpus", "seq"),
     sa.Index("documents_by_feed", "corpus", "feed"),
     sa.Index("documents_by_tenant", "tenant", "deleted"),
+    sa.Index(
+        "documents_moved",
+        "corpus",
+        "tenant",
+        "moved_to",
+        sqlite_where=sa.text("moved_to IS NOT NULL"),
+        postgresql_where=sa.text("moved_to IS NOT NULL"),
+    ),
 )
 
 chunks = sa.Table(

@@ -93,10 +93,10 @@ def apply(connection: sa.Connection, feed: str, change: Ready) -> str:
             if replaces is not None and replaces != document.raw.key:
                 accept_delete(connection, replaces, feed, at, moved_to=document.raw.key)
             return "changed" if accepted.changed else "unchanged"
-        case Deleted(key, at, own):
+        case Deleted(key, at, own, moved_to):
             if own and not _wrote(connection, feed, key):
                 return "unchanged"
-            gone = accept_delete(connection, key, feed, at)
+            gone = accept_delete(connection, key, feed, at, moved_to=moved_to)
             return "deleted" if gone is not None and gone.changed else "unchanged"
         case Cleared(at):
             for key in documents_of_feed(connection, feed):

@@ -1,7 +1,8 @@
 """A listing as a stream: each document is a partition, whose offset differs whenever its content may.
 
 A pass tells of everything whose offset is not the catalog's, and then of what is listed no more. A listing has no
-history: of several changes between two passes, the last one is seen.
+history: of several changes between two passes, the last one is seen. What was moved is told of as new where it is now,
+and then as gone from where it was, so that a search finds it at each moment.
 """
 
 import logging
@@ -9,9 +10,10 @@ import time
 from collections.abc import Iterator
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.log import find_document
+from include.quarry.catalog.log import standing
 from include.quarry.catalog.offsets import load_offsets
 from include.quarry.errors import InvalidInput, QuarryError
+from include.quarry.feeds.moves import find_moves
 from include.quarry.feeds.protocol import Batch, Change, Deleted, FeedItem, Garbled, Listing, OffsetOf, Upserted
 from include.quarry.records import UPLOAD_FEED, DocumentKey
 
@@ -75,8 +77,10 @@ class ListedFeed:
             if (before := known.get(item.doc_id)) != item.offset:
                 yield from self._offer(item, before)
         self.listed = len(listed)
-        for doc_id in sorted(known.keys() - listed):
-            yield Batch(doc_id, known[doc_id], [Deleted(self._key(doc_id), own=True)], None)
+        vanished = {self._key(doc_id): known[doc_id] for doc_id in known.keys() - listed}
+        went = find_moves(self._listing, vanished, self._database) if vanished else {}
+        for key in sorted(vanished):
+            yield Batch(key.doc_id, vanished[key], [Deleted(key, own=True, moved_to=went.get(key))], None)
 
     def _offer(self, item: FeedItem, before: str | None) -> Iterator[Batch]:
         key = self._key(item.doc_id)
@@ -100,7 +104,7 @@ class ListedFeed:
     def _check_owner(self, key: DocumentKey) -> None:
         """Two scheduled feeds must not take turns in writing one document."""
         with self._database.read() as connection:
-            document = find_document(connection, key)
+            document = standing(connection, [key]).get(key)
         if document is None or document.deleted or document.feed in (self.name, UPLOAD_FEED):
             return
         raise InvalidInput(

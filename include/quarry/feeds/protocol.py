@@ -17,7 +17,8 @@ from include.quarry.records import DocumentKey, RawDocument
 
 @dataclass(frozen=True, slots=True)
 class FeedItem:
-    """A document on offer. `offset` differs whenever the content may; `load` is called only when it does.
+    """A document on offer. `offset` differs whenever the content may; `load` is called only when it does. What comes
+    before the first colon of an offset is the same for the same content, wherever that lies, as its size is.
 
     `load` raises `InvalidInput` when the document cannot be delivered, `FileNotFoundError` when it has gone meanwhile.
     """
@@ -55,11 +56,15 @@ class Upserted:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A document is gone; with `own`, only from this feed, which does not count once another one has written it."""
+    """A document is gone; with `own`, only from this feed, which does not count once another one has written it.
+
+    `moved_to` is what it became, which the feed has told of before: searches find it until they can find that one.
+    """
 
     key: DocumentKey
     at: datetime | None = None
     own: bool = False
+    moved_to: DocumentKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,17 @@ def test_what_was_moved_goes_with_the_document_that_it_became(catalog: Catalog) 
     assert ids(catalog.stretch(after)) == ["old", "new"]
 
 
+def test_what_was_moved_twice_waits_for_where_it_is_now(catalog: Catalog) -> None:
+    after = catalog.put("old", "text")
+    catalog.put("new", "not embedded", embed=False)
+    catalog.delete("old", moved_to=DocumentKey("main", "default", "new"))
+    catalog.put("newest", "not embedded either", embed=False)
+    catalog.delete("new", moved_to=DocumentKey("main", "default", "newest"))
+    assert "old" not in ids(catalog.stretch(after))
+    catalog.embed("not embedded either")
+    assert set(ids(catalog.stretch(after))) == {"old", "new", "newest"}
+
+
 def test_what_was_moved_to_another_tenant_goes_at_once(catalog: Catalog) -> None:
     after = catalog.put("old", "text")
     catalog.put("new", "not embedded", embed=False)

@@ -49,6 +49,12 @@ class Folder:
             row = find_document(connection, DocumentKey("main", "default", doc_id))
         return None if row is None or row.deleted else row.text
 
+    def went(self, doc_id: str) -> str | None:
+        with self.database.read() as connection:
+            row = find_document(connection, DocumentKey("main", "default", doc_id))
+        assert row is not None and row.deleted
+        return row.moved_to if row.moved_to is None else str(row.moved_to)
+
     def change_count(self) -> int:
         with self.database.read() as connection:
             return int(connection.scalar(sa.select(sa.func.count()).select_from(changes)) or 0)
@@ -69,6 +75,57 @@ def test_new_changed_and_deleted_files_are_found(folder: Folder) -> None:
     assert folder.scan() == IngestReport(seen=1, changed=1, unchanged=0, deleted=1, quarantined=0)
     assert folder.text("a.md") == "# A\n\nAnother text, longer than before."
     assert folder.text("deep/b.txt") is None
+
+
+def test_a_moved_file_is_known_by_its_content(folder: Folder) -> None:
+    folder.write("draft.txt", "Alpha text.")
+    folder.write("other.txt", "Gamma text.")  # of the same size
+    folder.scan()
+    (folder.path / "final").mkdir()
+    (folder.path / "draft.txt").rename(folder.path / "final/report.md")
+    (folder.path / "other.txt").unlink()
+    folder.scan()
+    assert (folder.went("draft.txt"), folder.went("other.txt")) == ("final/report.md", None)
+
+
+def test_a_moved_folder_is_known_file_by_file(folder: Folder) -> None:
+    for name in "abc":
+        folder.write(f"old/{name}.txt", f"The text of {name}.")
+    folder.write("old/removed.txt", "The text of d.")
+    folder.scan()
+    (folder.path / "old/removed.txt").unlink()
+    (folder.path / "old").rename(folder.path / "new")
+    folder.scan()
+    assert [folder.went(f"old/{name}.txt") for name in "abc"] == [f"new/{name}.txt" for name in "abc"]
+    assert folder.went("old/removed.txt") is None
+
+
+def test_a_file_that_was_moved_onto_another_is_known(folder: Folder) -> None:
+    folder.write("a.txt", "The text of a.")
+    folder.write("b.txt", "The older text of b.")
+    folder.scan()
+    (folder.path / "a.txt").rename(folder.path / "b.txt")
+    folder.scan()
+    assert (folder.went("a.txt"), folder.text("b.txt")) == ("b.txt", "The text of a.")
+
+
+def test_a_move_is_known_though_the_pass_was_killed_before_it_told_of_it(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("a.txt", "The text of a.")
+    folder.scan()
+    (folder.path / "a.txt").rename(folder.path / "b.txt")
+    with monkeypatch.context() as patched:
+        patched.setattr("include.quarry.feeds.listing.find_moves", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.scan(at_once=1)
+    assert folder.text("b.txt") == "The text of a."
+    folder.scan()
+    assert folder.went("a.txt") == "b.txt"
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_unchanged_files_are_not_even_read(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +253,7 @@ def test_a_pass_killed_among_its_deletes_loses_and_doubles_none(
 
     calls: list[DocumentKey] = []
 
-    def die(connection: sa.Connection, key: DocumentKey, feed: str, at: None) -> Accepted | None:
+    def die(connection: sa.Connection, key: DocumentKey, feed: str, at: None, **_: object) -> Accepted | None:
         calls.append(key)
         if len(calls) == killed_at and when == "before the delete":
             raise Killed

@@ -196,7 +196,7 @@ def test_a_batch_that_fails_leaves_neither_changes_nor_offset(
         topic.send("p", upsert(doc_id, "text"))
     topic.send("p", Deleted(key("a")))
 
-    def dies(*_arguments: object) -> object:
+    def dies(*_arguments: object, **_more: object) -> object:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
