@@ -35,15 +35,14 @@ _ROWS = 10
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. What is expected to go wrong is one line on standard error."""
-    settings = load_settings()
-    options = _parser(settings).parse_args(arguments)
-    console = Console()
+    console, options = Console(), None
     try:
+        options = _parser(load_settings()).parse_args(arguments)
         exit_code: int = options.command(options, console)
     except QuarryError as error:
         complaints = Console(stderr=True, soft_wrap=True)
         complaints.print(f"{error.title}: {error}", style="red", markup=False, highlight=False)
-        if options.command is _gate:
+        if options and options.command is _gate:
             reason = {"ground": "error", "text": f"{error.title}: {error}"}
             _print_json({"outcome": "undecided", "reasons": [reason]})
         return 2

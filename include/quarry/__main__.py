@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QuarryError as error:
         print(f"{error.title}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:  # a full disk, say, or a folder of somebody else
+        print(f"The system refuses: {error}; all state lies in the folder QUARRY_HOME", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -5,13 +5,15 @@ below them takes plain arguments. `.env.example` lists every field, and a test k
 """
 
 from functools import cache
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from include.quarry.cache.protocol import CacheKind
+from include.quarry.errors import Misconfigured
 from include.quarry.index_specs import read_index_spec
 from include.quarry.specs import Dtype, IndexSpec
 from include.quarry.stores.servers import StoreServers
@@ -23,7 +25,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="QUARRY_", env_file=".env", extra="ignore", frozen=True)
 
     home: Path = Field(Path(".quarry"), description="folder that holds all state")
-    host: str = Field("127.0.0.1", description="address every server binds to")
+    host: str = Field("127.0.0.1", description="IPv4 address every server binds to")
     http_port: int = Field(8000, ge=1, le=65535, description="HTTP API")
     airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow UI and API")
     ray_port: int = Field(8265, ge=1, le=65535, description="Ray dashboard and job API")
@@ -206,6 +208,14 @@ class Settings(BaseSettings):
     kserve_url: str = Field("", description="Triton, or another KServe v2 server, of the deep tier; may be empty")
     generation_threads: int = Field(2, ge=1, le=256, description="threads of one model; never above the cores")
 
+    @field_validator("host")
+    @classmethod
+    def _is_address(cls, host: str) -> str:
+        try:
+            return str(IPv4Address(host))
+        except ValueError:
+            raise ValueError("write an IPv4 address of this machine, such as 127.0.0.1") from None
+
     def index_spec(self, choice: str = "default") -> IndexSpec:
         """The index spec that a parameter names: a file of `include/index_specs`, or a JSON object of its parts.
 
@@ -272,5 +282,11 @@ class Settings(BaseSettings):
 
 @cache
 def load_settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once. Raises `Misconfigured` naming each variable that cannot be."""
+    try:
+        return Settings()
+    except SettingsError as error:
+        raise Misconfigured(f"{error}: write JSON; see .env.example") from error
+    except ValidationError as error:
+        complaints = [f"QUARRY_{str(at['loc'][0]).upper()}={at['input']}: {at['msg']}" for at in error.errors()]
+        raise Misconfigured("\n".join([*complaints, "see .env.example"])) from error

@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from include.quarry.errors import Misconfigured, Unavailable
 
 _BUSY_TIMEOUT_MS = 30_000
+_NO_TABLES = ("unable to open database file", "no such table", "no such column")
 _WRITER_LOCK = 0x51554152  # "QUAR": PostgreSQL's advisory lock that writers of the log queue for
 
 
@@ -101,8 +102,16 @@ def migrate(url: str) -> None:
 def _available() -> Iterator[None]:
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, sa.exc.ProgrammingError) as error:
         reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
+        wrong = isinstance(error, sa.exc.ProgrammingError)  # PostgreSQL's word for what SQLite calls operational
+        if any(words in reason for words in _NO_TABLES) or (wrong and " does not exist" in reason):
+            raise Unavailable(
+                f"the catalog is not there, or of another version than this code ({reason}); `make up` makes it, "
+                "or `python -m include.quarry migrate`"
+            ) from error
+        if wrong:
+            raise
         raise Unavailable(f"the catalog cannot take the request now ({reason}); try again") from error
 
 

@@ -11,5 +11,5 @@ def logs(installation: Installation, part: str | None, lines: int = 40) -> None:
     found = sorted(path for path in installation.logs.glob("*.log") if path.stem.startswith(part or ""))
     if not found:
         known = ", ".join(sorted(path.stem for path in installation.logs.glob("*.log"))) or "none yet"
-        raise NotFound(f"no log begins with {part!r} in {installation.logs}; there are: {known}")
+        raise NotFound(f"no log begins with {part or ''!r} in {installation.logs}; there are: {known}")
     os.execvp("tail", ["tail", f"--lines={lines}", "--follow=name", "--retry", *map(str, found)])  # noqa: S606

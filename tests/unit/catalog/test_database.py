@@ -38,6 +38,14 @@ def test_no_error_and_no_log_shows_the_password(
     assert "hush-hush" not in caplog.text + "".join(capfd.readouterr())
 
 
+@pytest.mark.parametrize("home", ["", "nowhere/"], ids=["no tables", "no folder"])
+def test_a_catalog_that_nobody_has_made_yet_is_not_one_to_try_again(tmp_path: Path, home: str) -> None:
+    database = Database(f"sqlite:///{tmp_path}/{home}catalog.db")
+    with pytest.raises(Unavailable, match="make up"), database.read() as connection:
+        connection.execute(text("SELECT 1 FROM index_versions"))
+    database.close()
+
+
 def test_the_settings_can_be_printed_without_their_secrets() -> None:
     secrets = {
         "database_url": "postgresql://quarry:hush-1@db/catalog",
