@@ -1,12 +1,13 @@
 """Which ports an installation needs, and who has a port that is taken."""
 
+import errno
 import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import psutil
 
-from include.quarry.errors import Conflict
+from include.quarry.errors import Conflict, Misconfigured
 from include.quarry.settings import Settings
 
 
@@ -28,12 +29,19 @@ def ports_of(settings: Settings) -> tuple[Port, ...]:
 
 
 def require_free(ports: Iterable[Port], host: str) -> None:
-    """Raise `Conflict` naming every port that is taken or asked for twice, its variable and its holder."""
+    """Raise `Conflict` naming every port that is taken or asked for twice, its variable and its holder.
+
+    Raises `Misconfigured` for ports that this user may not open, and for a host that is another machine's.
+    """
+    if _refusal(0, host):
+        raise Misconfigured(f"QUARRY_HOST={host} is no address of this machine; `ip address` lists those")
     problems: list[str] = []
     seen: dict[int, Port] = {}
     for port in ports:
         if earlier := seen.get(port.number):
             problems.append(f"port {port.number} is asked for by {earlier.variable} and by {port.variable}")
+        elif _refusal(port.number, host) == errno.EACCES:
+            raise Misconfigured(f"{port.variable}={port.number}: this user may not open it; allowed are 1024 and above")
         elif is_taken(port.number, host):
             problems.append(
                 f"port {port.number} ({port.purpose}) is taken by {holder_of(port.number)}: {port.variable}"
@@ -46,8 +54,8 @@ def require_free(ports: Iterable[Port], host: str) -> None:
 
 
 def is_taken(port: int, host: str) -> bool:
-    """Whether a server could not bind `port` now, on `host` or on every address."""
-    return not all(_can_bind(port, address) for address in (host, "0.0.0.0"))  # noqa: S104 (probed, never listened on)
+    """Whether somebody listens on `port` so that a server could not, on `host` or on every address."""
+    return any(_refusal(port, address) == errno.EADDRINUSE for address in (host, "0.0.0.0"))  # noqa: S104 (probed only)
 
 
 def holder_of(port: int) -> str:
@@ -62,11 +70,12 @@ def holder_of(port: int) -> str:
     return "a process that this user may not see"
 
 
-def _can_bind(port: int, address: str) -> bool:
+def _refusal(port: int, address: str) -> int | None:
+    """Why a server cannot bind `port` now, as an error number; None when it can."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error.errno
+    return None

@@ -1,9 +1,11 @@
+import errno
 import os
 import socket
 
 import pytest
 
-from include.quarry.errors import Conflict
+from include.quarry.errors import Conflict, Misconfigured
+from include.quarry.operations import ports as module
 from include.quarry.operations.ports import Port, is_taken, ports_of, require_free
 from include.quarry.settings import Settings
 
@@ -59,3 +61,16 @@ def test_a_listener_on_loopback_takes_the_port_also_for_every_address(taken_port
 
 def test_free_ports_pass():
     require_free([Port(free_port(), "one", "QUARRY_A_PORT")], "127.0.0.1")
+
+
+def test_an_address_of_another_machine_is_not_a_taken_port():
+    elsewhere = "192.0.2.7"  # kept for documentation, RFC 5737
+    with pytest.raises(Misconfigured, match=r"QUARRY_HOST=192\.0\.2\.7"):
+        require_free([Port(free_port(), "one", "QUARRY_A_PORT")], elsewhere)
+    assert not is_taken(free_port(), elsewhere)
+
+
+def test_a_port_that_only_root_may_open_is_not_a_taken_port(monkeypatch):
+    monkeypatch.setattr(module, "_refusal", lambda port, _address: errno.EACCES if port else None)
+    with pytest.raises(Misconfigured, match="QUARRY_A_PORT=80"):
+        require_free([Port(80, "one", "QUARRY_A_PORT")], "127.0.0.1")
