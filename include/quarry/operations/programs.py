@@ -5,6 +5,7 @@ itself, and no parent can die and leave them behind.
 """
 
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Mapping
@@ -150,7 +151,7 @@ def haproxy_wrapper(installation: Installation) -> Path:
     text = f"""#!/bin/sh
 # Started by Ray Serve in place of haproxy: `haproxy -db -f CONFIG ...`
 [ "$2" = "-f" ] && sed -i -E 's/^( *bind) (\\*?):([0-9]+)$/\\1 {host}:\\3/' "$3"
-exec {_bundled_haproxy()} "$@"
+exec {shlex.quote(str(_bundled_haproxy()))} "$@"
 """
     if not path.exists() or path.read_text() != text:
         installation.prepare_run()

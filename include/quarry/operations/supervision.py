@@ -5,6 +5,7 @@ It listens on a unix socket only, restarts what dies, and takes whole process gr
 
 import http.client
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -107,7 +108,7 @@ def shut_down(installation: Installation) -> None:
 
 def _program_section(installation: Installation, part: Program) -> dict[str, object]:
     return {
-        "command": f"{sys.executable} -m include.quarry run-part {part.name}",
+        "command": f"{shlex.quote(sys.executable)} -m include.quarry run-part {part.name}",
         "directory": REPOSITORY,
         "autostart": "false",
         "autorestart": "true",

@@ -66,7 +66,8 @@ def test_airflow_is_small_and_has_a_long_secret_of_its_own(installation):
 
 
 def test_the_wrapper_moves_haproxys_statistics_to_the_host_and_nothing_else(installation, tmp_path, monkeypatch):
-    fake = tmp_path / "fake-haproxy"
+    fake = tmp_path / "a folder" / "fake-haproxy"
+    fake.parent.mkdir()
     fake.write_text('#!/bin/sh\necho "$@"\n')
     fake.chmod(stat.S_IRWXU)
     monkeypatch.setattr("include.quarry.operations.programs._bundled_haproxy", lambda: fake)

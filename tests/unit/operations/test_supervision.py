@@ -1,4 +1,6 @@
 import configparser
+import shlex
+import sys
 
 import pytest
 
@@ -27,6 +29,12 @@ def test_a_part_is_restarted_and_its_whole_group_is_stopped(installation):
     assert section["stopwaitsecs"] == "33"
     assert section["command"].endswith("-m include.quarry run-part ray")
     assert section["stdout_logfile"] == str(installation.logs / "ray.log")
+
+
+def test_a_repository_in_a_folder_with_a_space_is_no_two_words(installation, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/my projects/quarry/.venv/bin/python")
+    section = parsed(installation, Program("ray", ("ray", "start")))["program:ray"]
+    assert shlex.split(section["command"])[:3] == [sys.executable, "-m", "include.quarry"]
 
 
 def test_no_secret_is_written_into_the_configuration(installation):
