@@ -3,12 +3,14 @@
 import json
 import os
 import secrets
+import stat
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from include.quarry.errors import Conflict
 from include.quarry.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -91,6 +93,9 @@ class Installation:
         for folder in (self.logs, self.airflow, self.home / "mlflow"):
             folder.mkdir(parents=True, exist_ok=True)
         self.sockets.mkdir(mode=0o700, exist_ok=True)
+        found = self.sockets.lstat()
+        if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != stat.S_IRWXU or self.sockets.is_symlink():
+            raise Conflict(f"{self.sockets} is not a folder of this user alone, and no place for sockets; remove it")
 
     def prepare_run(self) -> None:
         """Make home, for its owner only, and the folder of generated files in it."""

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic import ValidationError
 
+from include.quarry.errors import Conflict
 from include.quarry.operations import installation as module
 from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.operations.programs import programs_of
@@ -119,7 +120,7 @@ def another_value(name: str) -> Any:
         case dict():
             return {"a'b": 0.25, "c": 3} if get_args(kind)[1] is float else {"wiki": "a 'folder'", "ö": ""}
         case str():
-            return '{"text": "with \'quotes\' and an ö"} '
+            return "10.0.0.5" if name == "host" else '{"text": "with \'quotes\' and an ö"} '
     for value in (default + 1, default / 2):
         try:
             return getattr(Settings(**{name: value}, _env_file=None), name)
@@ -131,3 +132,17 @@ def another_value(name: str) -> Any:
 def test_the_socket_folder_is_private(installation):
     installation.prepare()
     assert stat.S_IMODE(installation.sockets.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("found", ["open to all", "a link"])
+def test_sockets_are_not_put_where_somebody_else_waits_for_them(installation, tmp_path, found):
+    if found == "a link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        installation.sockets.symlink_to(tmp_path / "elsewhere")
+    else:
+        installation.sockets.mkdir()
+        installation.sockets.chmod(0o777)
+    with pytest.raises(Conflict, match=installation.sockets.name):
+        installation.prepare()
+    if found == "a link":
+        installation.sockets.unlink()
