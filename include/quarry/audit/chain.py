@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 import sqlalchemy as sa
 
-from include.quarry.audit.entry import GENESIS, hash_of
+from include.quarry.audit.entry import GENESIS, hash_of, read_fields
 from include.quarry.audit.trail import COLUMNS, column_of
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import audit_records
@@ -100,6 +100,22 @@ class ChainCheck:
 
     def _find(self, kind: str, number: int, text: str) -> None:
         self.findings.append(Finding(kind, f"{self.writer}#{number}", text))
+
+
+def left_over(database: Database, writer: str, removed: Point) -> list[Finding]:
+    """What does not fit among records from before the start of a chain. Retention that was cut short leaves the last
+    of them, up to `removed`; nobody else has written there."""
+    r, check = audit_records.c, None
+    query = sa.select(audit_records).where(r.writer == writer, r.number <= removed.number).order_by(r.number)
+    with database.read() as connection:  # one snapshot, for retention may be at it
+        for row in connection.execute(query.execution_options(yield_per=_PAGE)):
+            before = str(read_fields(row.body).get("before"))
+            check = check or ChainCheck(writer, Point(row.number - 1, before), {removed.number: removed.hash})
+            check.take(row)
+    if check is None or check.reached == removed:
+        return [] if check is None else check.findings
+    text = f"{writer} has number {check.reached.number}, where retention has left none, or nobody has written"
+    return [*check.findings, Finding("excess", f"{writer}#{check.reached.number}", text)]
 
 
 def _repeats(column: object, field: object) -> bool:

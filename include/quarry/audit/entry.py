@@ -93,6 +93,15 @@ def decode_line(line: bytes) -> Entry:
     return Entry(hash_of_body.decode(), body.decode(), fields, _content(content))
 
 
+def read_fields(body: str) -> Mapping[str, Any]:
+    """What a body says; nothing where it is no record, which whoever verifies it says."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def hash_of(body: bytes) -> str:
     """64 hex digits."""
     return sha256(body).hexdigest()

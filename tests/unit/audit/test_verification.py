@@ -1,15 +1,17 @@
 """Whatever hand changes the audit in the catalog, the verification says so; and says nothing when no hand did."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 import sqlalchemy as sa
 
-from include.quarry.audit.entry import hash_of
+from include.quarry.audit import verification
+from include.quarry.audit.entry import GENESIS, encode_body, hash_of
 from include.quarry.audit.journal import Journal
 from include.quarry.audit.sealing import seal
 from include.quarry.audit.seals import read_seals
@@ -335,3 +337,54 @@ def test_any_one_change_of_any_one_cell_is_found(database: Database, writers: li
 
 def _other() -> str:
     return "something else"
+
+
+def forged(writer: str, number: int) -> sa.Insert:
+    """A record that nobody wrote, with the right hash of its body."""
+    body = encode_body(writer, number, GENESIS, record("forged", subject="framed"))
+    columns = {"tenant": "red", "subject": "framed", "action": "POST /v1/retrieve", "status": 200, "at": START}
+    values = {"writer": writer, "number": number, "body": body.decode(), "hash": hash_of(body)}
+    return sa.insert(audit_records).values(**columns, **values)
+
+
+@pytest.mark.parametrize("number", [0, -7])
+def test_a_record_put_before_the_first_one_is_found(database: Database, writers: list[str], number: int) -> None:
+    change(database, forged(writers[0], number))
+    assert "excess" in kinds(verify(database))
+
+
+@pytest.mark.parametrize("hours", [3, 300])
+def test_a_record_put_where_retention_has_removed_them_is_found(
+    database: Database, writers: list[str], hours: int
+) -> None:
+    make_seal(database, keep_since=START + timedelta(hours=hours))
+    assert verify(database).intact
+    change(database, forged(writers[0], 2))
+    assert "excess" in kinds(verify(database))
+
+
+def test_what_retention_had_no_time_to_remove_is_no_finding_and_is_checked(
+    database: Database, writers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.quarry.audit.sealing._remove", lambda *_: None)
+    make_seal(database, keep_since=START + timedelta(hours=4))
+    assert verify(database).intact
+    change(database, sa.delete(audit_records).where(R.number == 1))
+    assert verify(database).intact, "it goes from the first one on"
+    change(database, rehashed(database, writers[0], 3, status=500))
+    assert not verify(database).intact
+
+
+def test_a_look_beside_which_retention_removes_records_finds_nothing_wrong(
+    database: Database, writers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, looks = verification.read_chain, []
+
+    def read_late(*chain: Any) -> Iterator[Any]:
+        looks.append(chain)
+        if len(looks) == 1:
+            make_seal(database, keep_since=START + timedelta(hours=3))
+        return read(*chain)
+
+    monkeypatch.setattr(verification, "read_chain", read_late)
+    assert verify(database).intact
