@@ -1,13 +1,14 @@
 """The audit as one Parquet file: columns to ask questions of, and each record's body and hash to verify it by."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from include.quarry.audit.entry import read_fields
 from include.quarry.audit.lookup import Wanted, read_all
 from include.quarry.catalog.database import Database
 
@@ -47,7 +48,7 @@ def export_parquet(database: Database, wanted: Wanted, path: Path) -> int:
     try:
         with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer:
             for rows in read_all(database, wanted):
-                writer.write_table(pa.Table.from_pylist([_flat(row) for row in rows], SCHEMA))
+                writer.write_table(_table(rows))
                 count += len(rows)
         draft.replace(path)
     finally:
@@ -55,8 +56,17 @@ def export_parquet(database: Database, wanted: Wanted, path: Path) -> int:
     return count
 
 
-def _flat(row: sa.Row[Any]) -> dict[str, Any]:
-    body = orjson.loads(row.body)
+def _table(rows: Sequence[sa.Row[Any]]) -> pa.Table:
+    """The rows; where somebody has spoiled bodies so that they fit no column, those stand in `body` alone."""
+    try:
+        return pa.Table.from_pylist([_flat(row, read_fields(row.body)) for row in rows], SCHEMA)
+    except (pa.ArrowException, AttributeError):
+        if len(rows) == 1:
+            return pa.Table.from_pylist([_flat(row, {}) for row in rows], SCHEMA)
+        return pa.concat_tables(_table([row]) for row in rows)
+
+
+def _flat(row: sa.Row[Any], body: Mapping[str, Any]) -> dict[str, Any]:
     usage = body.get("usage") or {}
     return {
         **{name: getattr(row, name) for name in _OF_THE_ROW},

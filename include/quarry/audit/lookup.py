@@ -10,12 +10,13 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from include.quarry.audit.entry import read_fields
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import audit_records
 from include.quarry.errors import InvalidInput
 
 _BATCH = 5000
-_ENVELOPE = ("writer", "number", "before", "at", "tenant", "subject", "action", "status", "query_id")
+_ENVELOPE = ("writer", "number", "at", "tenant", "subject", "action", "status", "query_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,10 @@ class AuditDesk:
 
 
 def view(row: sa.Row[Any]) -> dict[str, Any]:
-    """A record as it is shown: the fields that all have, its hash, and in `facts` those of its action."""
-    body = orjson.loads(row.body)
-    facts = {name: value for name, value in body.items() if name not in _ENVELOPE}
-    return {name: body[name] for name in _ENVELOPE if name != "before"} | {"hash": row.hash, "facts": facts}
+    """A record as it is shown: the fields that all have, its hash, and in `facts` those of its action. The columns are
+    what can be shown of one whose body somebody has spoiled."""
+    facts = {name: value for name, value in read_fields(row.body).items() if name not in (*_ENVELOPE, "before")}
+    return {name: getattr(row, name) for name in (*_ENVELOPE, "hash")} | {"facts": facts}
 
 
 def read_all(database: Database, wanted: Wanted) -> Iterator[list[sa.Row[Any]]]:

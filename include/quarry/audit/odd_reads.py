@@ -1,21 +1,22 @@
 """Reads that a person should look at, found in the records of one stretch of time.
 
 foreign_read    a passage of another tenant was in an answer: this must never be
-foreign_id      a caller named a document or a query of another tenant, and was refused
+foreign_id      a caller named a document or a query that its tenant never had and another has, and was refused
 denied_burst    a caller, or callers without a token, refused `BURST` times within ten minutes
 far_reader      a subject that read far more documents than its peers
 """
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any, NamedTuple
 
-import orjson
 import sqlalchemy as sa
 
+from include.quarry.audit.entry import read_fields
 from include.quarry.audit.lookup import Wanted, read_all
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import chunks, documents, queries
@@ -58,10 +59,10 @@ class Reads:
 
     def add(self, row: sa.Row[Any]) -> None:
         """Count one record."""
-        facts: Mapping[str, Any] = orjson.loads(row.body)
+        self.records += 1
+        facts = read_fields(row.body)
         who: Who = (row.tenant, row.subject)
         times = int(facts.get("times", 1))
-        self.records += 1
         self.statuses[row.status] += times
         corpus = str(facts.get("corpus", ""))
         if row.status < 400:
@@ -81,7 +82,8 @@ def read_window(database: Database, since: datetime, until: datetime) -> Reads:
     reads = Reads()
     for rows in read_all(database, Wanted(since=since, until=until)):
         for row in rows:
-            reads.add(row)
+            with suppress(AttributeError, TypeError, ValueError):  # somebody has spoiled it, as verification says
+                reads.add(row)
     return reads
 
 
@@ -99,7 +101,7 @@ def _foreign_reads(database: Database, reads: Reads) -> Iterator[OddRead]:
     """Only passages that are in the catalog now can be told apart."""
     for tenant, read in reads.chunks.items():
         foreign: dict[Who, list[str]] = defaultdict(list)
-        for chunk_id, owner in _owners(database, chunks.c.chunk_id, chunks.c.tenant, read):
+        for chunk_id, owner in _owners(database, chunks, "chunk_id", read):
             if owner != tenant:
                 foreign[read[chunk_id]].append(f"{chunk_id} of {owner}")
         for who, found in foreign.items():
@@ -108,27 +110,29 @@ def _foreign_reads(database: Database, reads: Reads) -> Iterator[OddRead]:
 
 def _foreign_ids(database: Database, reads: Reads) -> Iterator[OddRead]:
     for who, named in reads.named.items():
-        found = []
-        for doc_id, owner in _owners(database, documents.c.doc_id, documents.c.tenant, {each for _, each in named}):
-            if owner != who[0]:
-                found.append(f"document {doc_id} of {owner}")
+        owners: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for doc_id, owner, corpus in _owners(database, documents, "doc_id", {each for _, each in named}, "corpus"):
+            owners[corpus, doc_id].add(owner)
+        of_others = [each for each in sorted(named & owners.keys()) if who[0] not in owners[each]]
+        found = [f"document {doc_id} of {min(owners[corpus, doc_id])}" for corpus, doc_id in of_others]
         if found:
             yield _odd("foreign_id", who, found, "documents of other tenants were named")
     for who, about in reads.about.items():
-        owners = _owners(database, queries.c.query_id, queries.c.tenant, about)
-        found = [f"query {query_id} of {owner}" for query_id, owner in owners if owner != who[0]]
+        asked = _owners(database, queries, "query_id", about)
+        found = [f"query {query_id} of {owner}" for query_id, owner in asked if owner != who[0]]
         if found:
             yield _odd("foreign_id", who, found, "queries of other tenants were named")
 
 
 def _denied_bursts(reads: Reads) -> Iterator[OddRead]:
     for who, refused in reads.denied.items():
-        most, within = 0, deque[tuple[datetime, int]]()
+        most, total, within = 0, 0, deque[tuple[datetime, int]]()
         for at, times in sorted(refused):
             within.append((at, times))
+            total += times
             while within[0][0] < at - BURST_WITHIN:
-                within.popleft()
-            most = max(most, sum(each for _, each in within))
+                total -= within.popleft()[1]
+            most = max(most, total)
         if most >= BURST:
             yield OddRead("denied_burst", *who, most, f"{most} refusals within {BURST_WITHIN.seconds // 60} minutes")
 
@@ -173,14 +177,13 @@ class _Peers(NamedTuple):
 
 
 def _owners(
-    database: Database, key: sa.Column[Any], tenant: sa.Column[Any], wanted: Iterable[str]
-) -> Iterator[tuple[str, str]]:
-    """Each of the wanted that is in the catalog, with whose it is."""
-    keys = sorted(wanted)
+    database: Database, table: sa.Table, key: str, wanted: Iterable[str], *more: str
+) -> Iterator[sa.Row[*tuple[str, ...]]]:
+    """Each of the wanted that is in the catalog, with whose it is, and more of its columns."""
+    keys, query = sorted(wanted), sa.select(*(table.c[name] for name in (key, "tenant", *more)))
     for start in range(0, len(keys), _AT_ONCE):
         with database.read() as connection:
-            rows = connection.execute(sa.select(key, tenant).where(key.in_(keys[start : start + _AT_ONCE]))).all()
-        yield from ((row[0], row[1]) for row in rows)
+            yield from connection.execute(query.where(table.c[key].in_(keys[start : start + _AT_ONCE]))).all()
 
 
 def _odd(kind: str, who: Who, found: list[str], text: str) -> OddRead:

@@ -6,6 +6,7 @@ from pathlib import Path
 import orjson
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 from include.quarry.audit import lookup
 from include.quarry.audit.entry import GENESIS, hash_of
@@ -15,6 +16,7 @@ from include.quarry.audit.lookup import Wanted
 from include.quarry.audit.shipping import adopt
 from include.quarry.audit.trail import store_records
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.schema import audit_records
 from tests.unit.audit.entries import START, record
 
 
@@ -50,6 +52,17 @@ def test_every_record_is_in_the_file_and_can_be_verified_from_it(database: Datab
     assert (first["tier"], first["prompt_tokens"], first["cost"]) == ("fast", 0, 0.5)
 
 
+@pytest.mark.parametrize("body", ["no record", "[1]", '{"chunks": 7}', '{"usage": 7}'])
+def test_a_record_that_somebody_has_spoiled_is_exported_as_it_is(database: Database, tmp_path: Path, body: str) -> None:
+    path = tmp_path / "audit.parquet"
+    with database.write() as connection:
+        connection.execute(sa.update(audit_records).where(audit_records.c.number == 2).values(body=body))
+    assert export_parquet(database, Wanted(), path) == 14
+    rows = pq.read_table(path).to_pylist()
+    assert [row["body"] for row in rows if row["number"] == 2] == [body] * 2
+    assert all(row["chunks"] for row in rows if row["number"] != 2)
+
+
 def test_only_what_is_wanted_is_exported(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "audit.parquet"
     wanted = Wanted(tenant="red", since=START + timedelta(hours=2), until=START + timedelta(hours=5))
@@ -62,7 +75,7 @@ def test_only_what_is_wanted_is_exported(database: Database, tmp_path: Path) -> 
 def test_an_export_that_fails_leaves_no_half_of_a_file(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_: object) -> None:
+    def fails(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("include.quarry.audit.export._flat", fails)

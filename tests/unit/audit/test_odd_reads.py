@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from include.quarry.audit import odd_reads as module
 from include.quarry.audit.entry import AuditRecord
 from include.quarry.audit.journal import Journal
-from include.quarry.audit.odd_reads import BURST, OddRead, far_readers, odd_reads, read_window
+from include.quarry.audit.odd_reads import BURST, OddRead, Reads, far_readers, odd_reads, read_window
 from include.quarry.audit.shipping import adopt
 from include.quarry.audit.trail import store_records
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import chunks, documents, queries
+from include.quarry.catalog.schema import audit_records, chunks, documents, queries
 from tests.unit.audit.entries import START, record
 
 Look = Callable[..., list[OddRead]]
@@ -74,6 +74,17 @@ def test_naming_what_nobody_has_or_what_is_ones_own_is_not_odd(look: Look) -> No
     assert look(refused(404, facts={"named": {"doc_id": "nothing"}}), own) == []
 
 
+def test_a_name_that_two_tenants_use_is_nobodys_secret(look: Look, sqlite_catalog: Database) -> None:
+    with sqlite_catalog.write() as connection:
+        blues = connection.execute(sa.select(documents)).one()._asdict()
+        connection.execute(sa.insert(documents).values(**blues | {"tenant": "red", "deleted": True}))
+    assert look(refused(404, facts={"named": {"doc_id": "plan"}})) == [], "it was the caller's own, and is gone"
+
+
+def test_a_name_in_another_corpus_is_another_document(look: Look) -> None:
+    assert look(refused(404, facts={"named": {"doc_id": "plan"}, "corpus": "drafts"})) == []
+
+
 def test_a_burst_of_refusals_is_found_and_a_trickle_is_not(look: Look) -> None:
     (odd,) = look(*(refused(minute=number / 10) for number in range(BURST)))
     assert (odd.kind, odd.subject, odd.count) == ("denied_burst", "ann", BURST)
@@ -83,10 +94,27 @@ def test_a_trickle_of_refusals_is_not_odd(look: Look) -> None:
     assert look(*(refused(minute=number * 2.0) for number in range(3 * BURST))) == []
 
 
+def test_a_flood_of_refusals_is_added_up_in_one_pass() -> None:
+    reads = Reads()
+    reads.denied["red", "eve"] = [(START + timedelta(milliseconds=10 * number), 1) for number in range(200_000)]
+    (odd,) = module._denied_bursts(reads)
+    assert odd.count == 60_001, "those of ten minutes, both ends included"
+
+
 def test_counted_refusals_without_a_token_count(look: Look) -> None:
     nobody = {"tenant": None, "subject": None}
     (odd,) = look(refused(401, **nobody), refused(401, minute=1, **nobody, facts={"times": 400}))
     assert (odd.kind, odd.tenant, odd.count) == ("denied_burst", None, 401)
+
+
+@pytest.mark.parametrize("body", ["no record", "[1]", '{"chunks": 7}', '{"times": "many"}', '{"documents": [{}]}'])
+def test_a_record_that_somebody_has_spoiled_hides_no_other(look: Look, sqlite_catalog: Database, body: str) -> None:
+    look(record("q0"), record("q1", facts={"chunks": ["blue-c1"]}))
+    with sqlite_catalog.write() as connection:
+        connection.execute(sa.update(audit_records).where(audit_records.c.query_id == "q0").values(body=body))
+    reads = read_window(sqlite_catalog, START, START + timedelta(days=1))
+    assert reads.records == 2
+    assert [odd.kind for odd in odd_reads(sqlite_catalog, reads)] == ["foreign_read"]
 
 
 def test_a_subject_that_reads_far_more_than_its_peers_is_found() -> None:

@@ -6,12 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from include.quarry.audit.journal import Journal
 from include.quarry.audit.lookup import AuditDesk
 from include.quarry.audit.shipping import adopt
 from include.quarry.audit.trail import store_records
 from include.quarry.catalog.database import Database
+from include.quarry.catalog.schema import audit_records
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.audit_routes import audit_routes
 from tests.door import open_test_door, showing
@@ -52,6 +54,16 @@ async def test_an_administrator_sees_the_records_of_all_tenants_newest_first(cli
     assert (newest["action"], newest["status"], len(newest["hash"])) == ("POST /v1/retrieve", 200, 64)
     assert newest["facts"]["documents"] == ["a", "b"]
     assert newest["facts"]["index_version"] == "v1"
+
+
+@pytest.mark.parametrize("body", ["no record", '{"at": "never", "number": {}}'])
+async def test_a_record_that_somebody_has_spoiled_is_shown_by_its_columns(
+    client: httpx.AsyncClient, database: Database, body: str
+) -> None:
+    with database.write() as connection:
+        connection.execute(sa.update(audit_records).values(body=body))
+    newest = (await ask(client))[0]
+    assert (newest["tenant"], newest["status"], newest["facts"]) == ("blue", 200, {})
 
 
 async def test_filters_leave_only_what_is_asked_for(client: httpx.AsyncClient) -> None:
