@@ -7,7 +7,8 @@
   `quarry-audit`) and to `audit-reports/` of the home; seals that MLflow has kept are held against the catalog.
 
 A chain that is broken, a seal that was replaced, or a passage that reached another tenant fails `report` and is told at
-once. What was found once is sealed with it, and does not fail again. By hand it looks at the last 24 hours.
+once. What a report in MLflow has told does not fail again, but for a seal that was replaced: that one fails until the
+run that kept it is deleted. By hand it looks at the last 24 hours.
 """
 
 import json

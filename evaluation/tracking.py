@@ -107,19 +107,15 @@ def log_drift(client: MlflowClient, verdict: DriftVerdict, tags: Mapping[str, st
 
     Returns MLflow's run id. Raises `Unavailable` as `log_run` does.
     """
-    name = f"{tags['corpus']} {tags['subject']} {verdict.outcome}"
-    named = {"verdict": verdict.outcome, "verdict.reasons": "; ".join(verdict.reasons), "mlflow.runName": name}
+    named = {
+        "verdict": verdict.outcome,
+        "verdict.reasons": "; ".join(verdict.reasons),
+        "mlflow.runName": f"{tags['corpus']} {tags['subject']} {verdict.outcome}",
+    }
     numbers = {f"{one.name}.effect": one.value for one in verdict.statistics}
     numbers |= {f"{name}.adjusted_p": value for name, value in verdict.adjusted.items()}
-    with kept_run(
-        client,
-        DRIFT_EXPERIMENT,
-        {**tags, **named, "mlflow.runName": f"{tags['corpus']} {tags['subject']} {verdict.outcome}"},
-    ) as run_id:
-        for name, value in numbers.items():
-            client.log_metric(run_id, name, value)
-        for path in paths:
-            client.log_artifact(run_id, str(path))
+    with kept_run(client, DRIFT_EXPERIMENT, {**tags, **named}) as run_id:
+        _keep(client, run_id, numbers, paths)
     return run_id
 
 
@@ -137,10 +133,7 @@ def log_review(client: MlflowClient, review: Review, paths: Sequence[Path]) -> s
     numbers = {"rated": review.rated, "low": review.low, "subjects": len(review.clusters)}
     numbers |= {f"cause.{cause}": count for cause, count in review.causes.items()}
     with kept_run(client, FEEDBACK_EXPERIMENT, tags) as run_id:
-        for name, value in numbers.items():
-            client.log_metric(run_id, name, value)
-        for path in paths:
-            client.log_artifact(run_id, str(path))
+        _keep(client, run_id, numbers, paths)
     return run_id
 
 
@@ -164,22 +157,19 @@ def log_access(client: MlflowClient, inspection: Inspection, paths: Sequence[Pat
         "verified": seal.records,
     }
     with kept_run(client, AUDIT_EXPERIMENT, tags) as run_id:
-        for name, value in counts.items():
-            client.log_metric(run_id, name, value)
-        for path in paths:
-            client.log_artifact(run_id, str(path))
+        _keep(client, run_id, counts, paths)
     return run_id
 
 
 def kept_seals(client: MlflowClient) -> dict[int, str]:
     """Hashes of the seals that MLflow has kept, by number: the first that was kept of each counts."""
-    with answering():
-        experiment = client.get_experiment_by_name(AUDIT_EXPERIMENT)
-        if experiment is None:
-            return {}
-        runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=1000)
-    tags = [run.data.tags for run in runs]
-    return {int(each[_SEAL_NUMBER]): each[_SEAL_HASH] for each in tags if _SEAL_NUMBER in each}
+    return {int(tags[_SEAL_NUMBER]): tags[_SEAL_HASH] for tags in _access_tags(client)}
+
+
+def reported_seal(client: MlflowClient, before: int) -> int:
+    """The newest seal before a number whose report was kept to its end; 0 where there is none."""
+    numbers = [int(tags[_SEAL_NUMBER]) for tags in _access_tags(client, "attributes.status = 'FINISHED'")]
+    return max((number for number in numbers if number < before), default=0)
 
 
 def log_tiers(client: MlflowClient, record: TiersRecord) -> list[str]:
@@ -220,6 +210,18 @@ def answering() -> Iterator[None]:
         raise _lost(error) from error
 
 
+def _access_tags(client: MlflowClient, wanted: str = "") -> list[dict[str, str]]:
+    """The tags of the newest reports of the audit, the newest first."""
+    with answering():
+        experiment = client.get_experiment_by_name(AUDIT_EXPERIMENT)
+        if experiment is None:
+            return []
+        runs = client.search_runs(
+            [experiment.experiment_id], wanted, order_by=["attributes.start_time DESC"], max_results=1000
+        )
+    return [run.data.tags for run in runs if _SEAL_NUMBER in run.data.tags]
+
+
 @contextmanager
 def kept_run(client: MlflowClient, experiment: str, tags: dict[str, str]) -> Iterator[str]:
     """A new run, by its id, which ends with the block. Raises `Unavailable` when MLflow stops answering inside."""
@@ -229,6 +231,13 @@ def kept_run(client: MlflowClient, experiment: str, tags: dict[str, str]) -> Ite
         run_id: str = client.create_run(experiment_id, tags=tags).info.run_id
         yield run_id
         client.set_terminated(run_id)
+
+
+def _keep(client: MlflowClient, run_id: str, numbers: Mapping[str, float], paths: Sequence[Path]) -> None:
+    for name, value in numbers.items():
+        client.log_metric(run_id, name, value)
+    for path in paths:
+        client.log_artifact(run_id, str(path))
 
 
 def _tags(record: RunRecord, verdict: Verdict | None) -> dict[str, str]:

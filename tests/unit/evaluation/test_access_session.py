@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from mlflow.exceptions import MlflowException
 
 from evaluation.access_session import report_access
 from evaluation.command import main
@@ -15,7 +16,7 @@ from include.quarry.audit.inspection import inspect
 from include.quarry.audit.journal import Journal
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.catalog.schema import audit_records, audit_seals
-from include.quarry.errors import NotFound
+from include.quarry.errors import NotFound, Unavailable
 from include.quarry.settings import Settings, load_settings
 from tests.unit.audit.entries import record
 
@@ -116,3 +117,46 @@ def test_records_past_their_retention_are_gone_and_the_audit_still_fits(settings
     inspect(short)
     found = inspect(short)
     assert (found["records"], found["findings"]) == (0, [])
+
+
+def test_what_an_inspection_found_is_told_though_it_was_run_again_before_its_report(
+    settings: Settings, mlflow: str
+) -> None:
+    inspect(settings)
+    report_access(SINCE, UNTIL, settings, mlflow)
+    change(settings, sa.delete(audit_records).where(audit_records.c.number == 3))
+    inspect(settings)  # it was killed before its task could end, and so came twice
+    inspect(settings)
+    _, inspection, _ = report_access(SINCE, UNTIL, settings, mlflow)
+    assert [finding.kind for finding in inspection.new] == ["missing"]
+    inspect(settings)
+    _, inspection, _ = report_access(SINCE, UNTIL, settings, mlflow)
+    assert ([*inspection.new], [finding.kind for finding in inspection.known]) == ([], ["missing"])
+
+
+def test_a_report_that_mlflow_did_not_keep_has_told_nobody(
+    settings: Settings, mlflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspect(settings)
+    change(settings, sa.delete(audit_records).where(audit_records.c.number == 3))
+    inspect(settings)
+    with monkeypatch.context() as away:
+        away.setattr("evaluation.tracking.MlflowClient.log_artifact", _refuse)
+        with pytest.raises(Unavailable):
+            report_access(SINCE, UNTIL, settings, mlflow)
+    inspect(settings)
+    _, inspection, _ = report_access(SINCE, UNTIL, settings, mlflow)
+    assert inspection.outcome == "broken"
+
+
+def test_a_record_that_was_made_unreadable_is_reported_and_not_stumbled_over(settings: Settings, mlflow: str) -> None:
+    inspect(settings)
+    change(settings, sa.update(audit_records).where(audit_records.c.number == 3).values(body="\x00 no record"))
+    inspect(settings)
+    _, inspection, _ = report_access(SINCE, UNTIL, settings, mlflow)
+    assert {finding.kind for finding in inspection.new} == {"edited"}
+    assert inspection.reads.records == 5
+
+
+def _refuse(*_: object) -> None:
+    raise MlflowException("the disk is full")
