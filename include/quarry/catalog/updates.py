@@ -37,11 +37,13 @@ def everything(_update: DocumentUpdate) -> bool:
 @dataclass(frozen=True, slots=True)
 class Page:
     """Updates ready to apply, without vectors. Where there are more, `rest` says after which `seq` they stand, and
-    `until` where they end."""
+    `until` where they end. `overtaken` is the first change that belonged here, and of whose document the log has by now
+    only a later one: an index that applies the page has not seen it."""
 
     updates: list[DocumentUpdate]
     rest: int | None
     until: int
+    overtaken: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +96,20 @@ def read_rest(
     """
     assert before.rest is not None  # noqa: S101 - whoever asks has looked
     ready = _ready(connection, follow, before.rest, before.until)
-    return Page(_taken(connection, follow, ready, ahead, takes), _rest(ready), before.until)
+    overtaken = _overtaken(connection, follow, before.rest, before.until)
+    return Page(_taken(connection, follow, ready, ahead, takes), _rest(ready), before.until, overtaken)
 
 
 def read_deletes(connection: sa.Connection, follow: Follow, after: int) -> list[DocumentUpdate]:
     """The newest delete after `after` of each document that had one, also of those that have come back since; not of
     what was moved and waits."""
     return _updates(connection, follow, _deletes(connection, follow, after, ~_moved_and_waiting(follow)))
+
+
+def read_gone(connection: sa.Connection, follow: Follow, after: int) -> list[DocumentUpdate]:
+    """The same of those that are deleted now, or came back and wait for vectors: what has to go at once."""
+    is_gone = sa.or_(documents.c.deleted, _lacks_vectors(documents, follow))
+    return _updates(connection, follow, _deletes(connection, follow, after, is_gone, ~_moved_and_waiting(follow)))
 
 
 def news(connection: sa.Connection, follow: Follow) -> tuple[int, int]:
@@ -161,6 +170,13 @@ def _waiting(connection: sa.Connection, follow: Follow, after: int) -> tuple[int
     query = sa.select(first.correlate(documents).scalar_subquery()).where(changed, _is_waiting(follow))
     firsts = list(connection.scalars(query))
     return len(firsts), min(firsts, default=None)
+
+
+def _overtaken(connection: sa.Connection, follow: Follow, after: int, until: int) -> int | None:
+    c, d = changes.c, documents.c
+    query = sa.select(sa.func.min(c.seq)).select_from(documents).join(changes, _joins(changes, documents))
+    first = connection.scalar(query.where(d.corpus == follow.corpus, d.seq > until, c.seq > after, c.seq <= until))
+    return None if first is None else int(first)
 
 
 def _deletes(

@@ -1,5 +1,10 @@
-"""A follower keeps one loaded index at the head of the log."""
+"""A follower keeps one loaded index at the head of the log.
 
+A long stretch of it, which a bulk load brings, takes many seconds. A replica applies it in parts, so that its other
+versions and corpora are followed meanwhile; and what is deleted while it lasts does not wait for its end.
+"""
+
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +25,7 @@ from include.quarry.catalog.updates import (
     everything,
     news,
     read_deletes,
+    read_gone,
     read_rest,
     read_stretch,
 )
@@ -29,6 +35,8 @@ from include.quarry.records import DocumentKey, DocumentUpdate, Vectors
 from include.quarry.specs import IndexSpec
 
 _CHUNKS_PER_BATCH = 8192  # 13 MB of vectors of 384 numbers, and as much again while they are gathered
+_CHUNKS_PER_PART = 2048  # a third of a second
+_PART_S = 0.2
 _TURN_S = 0.2
 _LITTLE = 500
 _LOOK_AGAIN_S = 0.2
@@ -55,8 +63,8 @@ class Followed(Protocol):
 
 
 class Follower:
-    """Applies what the log has and the index has not, a page at a time. One thread steps; another may call `take_over`
-    meanwhile."""
+    """Applies what the log has and the index has not, a page at a time, deletes first. One thread steps; another may
+    call `take_over` meanwhile."""
 
     def __init__(
         self,
@@ -67,32 +75,47 @@ class Follower:
         *,
         takes: Takes = everything,
         applied: Applied | None = None,
+        in_parts: bool = False,
     ) -> None:
+        """With `in_parts` a look applies a part of what is much, and the next ones go on with it."""
         self._database = database
         self._lake = lake
         self._index = index
         self._follow = Follow(corpus, index.spec.chunker.fingerprint, index.spec.embedding.fingerprint)
         self._takes = takes
         self._applied = applied
+        self._part_s = _PART_S if in_parts else math.inf
+        self._most = _CHUNKS_PER_PART if in_parts else _CHUNKS_PER_BATCH
         self._turn = threading.RLock()
         self._waiting = 0
-        self._begun = 0, 0  # what the log had when the last step began
+        self._under_way: Iterator[None] | None = None  # a stretch of which a part is applied
+        self._begun = 0, 0  # what the log had when the last look was taken
+        self._rid = 0, 0  # and when deletes alone were applied
         self._seen: tuple[int, int] | None = None  # and when the last one ended
         self._ahead: set[tuple[DocumentKey, int]] = set()  # applied while an earlier document still waited for vectors
 
     def step(self) -> int:
         """Apply everything that is ready; gives how many documents still wait for vectors."""
-        with self._database.read() as connection:
-            apply = self.look(connection)
-        return apply()
+        while True:
+            with self._database.read() as connection:
+                apply = self.look(connection)
+            waiting = apply()
+            if self._under_way is None:
+                return waiting
 
     def look(self, connection: sa.Connection) -> Callable[[], int]:
-        """Read what is ready; calling what this gives applies it, as `step` does."""
-        seen = news(connection, self._follow)
+        """Read what is ready; calling what this gives applies it, as `step` does, or a part of it."""
+        seen, gone = news(connection, self._follow), list[DocumentUpdate]()
+        if (work := self._under_way) is not None:
+            if seen[0] > self._begun[0]:
+                gone = read_gone(connection, self._follow, self._begun[0])
+            return partial(self._go_on, work, gone, seen)
         if seen == self._seen:
             return lambda: self._waiting
         stretch = read_stretch(connection, self._follow, self._index.watermark, self._ahead, self._takes)
-        return partial(self._apply, stretch, seen)
+        if stretch.page.rest is not None:  # what is gone may stand on a later page
+            gone = read_gone(connection, self._follow, self._index.watermark)
+        return partial(self._go_on, self._applying(stretch, seen), gone, seen)
 
     def take_over(self, other: object) -> None:
         """Before the index answers in the place of what `other` follows: apply what it lacks, where that is little and
@@ -100,19 +123,20 @@ class Follower:
 
         Else apply the deletes alone, for what is gone must not be shown again; the rest comes with the next steps.
         """
-        if isinstance(other, Follower) and self._seen is not None and self._seen >= other._begun:
+        if isinstance(other, Follower) and self._seen is not None and self._seen >= max(other._begun, other._rid):
             return
         if self._turn.acquire(timeout=_TURN_S):
             try:
-                if self._is_near():
+                if self._under_way is None and self._is_near():
                     self.step()
                     return
             finally:
                 self._turn.release()
         with self._database.read() as connection:
+            seen = news(connection, self._follow)
             deletes = read_deletes(connection, self._follow, self._index.watermark)
-        if taken := [update for update in deletes if self._takes(update)]:
-            self._index.apply(taken, self._index.watermark)
+        self._rid = seen
+        self._remove(deletes)
 
     def catch_up(self, patience_s: float) -> int:
         """Step until all that was accepted before this call is applied, for `patience_s` at most; 0 when it is.
@@ -137,20 +161,36 @@ class Follower:
                 self.step()
         return look()
 
-    def _apply(self, stretch: Stretch, seen: tuple[int, int]) -> int:
+    def _go_on(self, work: Iterator[None], gone: Sequence[DocumentUpdate], seen: tuple[int, int]) -> int:
         with self._turn:
-            self._begun = seen
-            ahead = set(self._ahead)
-            for page in self._pages(stretch.page):
-                for batch in _batches(page.updates):
-                    self._index.apply(self._with_vectors(batch), self._index.watermark)
-                    if self._applied:
-                        self._applied(len(batch), sum(len(update.chunks) for update in batch))
-                ahead |= {(update.key, update.seq) for update in page.updates if update.seq > stretch.watermark}
-            self._index.apply([], stretch.watermark)
-            self._ahead = {mark for mark in ahead if mark[1] > stretch.watermark}
-            self._seen, self._waiting = seen, stretch.waiting
-        return stretch.waiting
+            self._begun, self._under_way = seen, None  # after an error everything is read anew
+            self._remove(gone)
+            ends_at = time.monotonic() + self._part_s
+            for _ in work:
+                if time.monotonic() >= ends_at:
+                    self._under_way = work
+                    break
+            return self._waiting
+
+    def _applying(self, stretch: Stretch, seen: tuple[int, int]) -> Iterator[None]:
+        """Applies a stretch, batch by batch."""
+        ahead, watermark = set(self._ahead), stretch.watermark
+        for page in self._pages(stretch.page):
+            for batch in _batches(page.updates, self._most):
+                self._index.apply(self._with_vectors(batch), self._index.watermark)
+                if self._applied:
+                    self._applied(len(batch), sum(len(update.chunks) for update in batch))
+                yield
+            if page.overtaken is not None:
+                watermark = min(watermark, page.overtaken - 1)
+            ahead |= {(update.key, update.seq) for update in page.updates if update.seq > watermark}
+        self._index.apply([], watermark)
+        self._ahead = {mark for mark in ahead if mark[1] > watermark}
+        self._seen, self._waiting = seen, stretch.waiting
+
+    def _remove(self, deletes: Sequence[DocumentUpdate]) -> None:
+        if taken := [update for update in deletes if self._takes(update)]:
+            self._index.apply(taken, self._index.watermark)
 
     def _pages(self, page: Page) -> Iterator[Page]:
         yield page
@@ -176,12 +216,13 @@ class Follower:
         ]
 
 
-def _batches(updates: Sequence[DocumentUpdate]) -> Iterator[list[DocumentUpdate]]:
-    """Documents whose chunks are few enough for their vectors to be in memory together; a larger one is alone."""
+def _batches(updates: Sequence[DocumentUpdate], most: int) -> Iterator[list[DocumentUpdate]]:
+    """Deletes first; documents of `most` chunks, so that their vectors can be in memory together; a larger one is
+    alone."""
     some: list[DocumentUpdate] = []
     chunks = 0
-    for update in updates:
-        if some and chunks + len(update.chunks) > _CHUNKS_PER_BATCH:
+    for update in sorted(updates, key=lambda update: bool(update.chunks)):
+        if some and chunks + len(update.chunks) > most:
             yield some
             some, chunks = [], 0
         some.append(update)

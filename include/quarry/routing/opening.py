@@ -28,7 +28,8 @@ class Follows(Protocol):
         ...
 
     def look(self, connection: sa.Connection) -> Callable[[], int]:
-        """Read what is ready, in a transaction that several may share; what this gives applies it, like `step`."""
+        """Read what is ready, in a transaction that several may share; what this gives applies it, like `step`, or a
+        part of it where it is much: then the next look goes on."""
         ...
 
     def take_over(self, other: "Follows") -> None:
@@ -52,7 +53,7 @@ def opens_here(
 
     def open_version(version: IndexVersion, scratch: Path) -> tuple[SearchIndex, Follows]:
         index = load_index(Path(version.snapshot), scratch, servers=servers, partial_results=partial_results)
-        return index, Follower(database, lake, index, version.corpus)
+        return index, Follower(database, lake, index, version.corpus, in_parts=True)
 
     return open_version
 
@@ -72,7 +73,7 @@ def opens_group(
             groups=groups,
             servers=servers,
         )
-        return index, Follower(database, lake, index, version.corpus, takes=index.takes)
+        return index, Follower(database, lake, index, version.corpus, takes=index.takes, in_parts=True)
 
     return open_version
 

@@ -223,7 +223,7 @@ async def test_a_version_that_cannot_follow_holds_up_no_other(
     def unavailable(*_: object) -> int:
         raise Unavailable("the server is down")
 
-    monkeypatch.setattr(resident.versions["v2"].follower, "_apply", unavailable)
+    monkeypatch.setattr(resident.versions["v2"].follower, "_go_on", unavailable)
     corpus.put("b", "Basalt.")
     corpus.embed()
     tick = threading.Event()
@@ -248,7 +248,7 @@ async def test_whatever_is_wrong_with_a_candidate_the_replica_lives_on(
         broken.set()
         raise ValueError("a bug")
 
-    monkeypatch.setattr(resident.versions["v2"].follower, "_apply", bug)
+    monkeypatch.setattr(resident.versions["v2"].follower, "_go_on", bug)
     corpus.put("b", "Basalt.")
     corpus.embed()
     await until(residents, "basalt", ["b", "a"])
