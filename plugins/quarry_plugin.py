@@ -1,15 +1,17 @@
-"""Registers Quarry with Airflow: the pool of Ray jobs, and links to the other pages of the platform."""
+"""Registers Quarry with Airflow: the pool of Ray jobs, connections to brokers, links to the platform's other pages."""
 
+import os
 from typing import Any
 
 import ray_job_pool
 from airflow.plugins_manager import AirflowPlugin
 
+from include.quarry.feeds.alarm import connections
 from include.quarry.settings import Settings, load_settings
 
 
 class QuarryPlugin(AirflowPlugin):
-    """What Airflow reads; the links are filled in when it loads the plugin."""
+    """What Airflow reads; links and connections are filled in when it loads the plugin, in whatever composition."""
 
     name = "quarry"
     listeners: list[object] = [ray_job_pool]  # noqa: RUF012  Airflow declares it so
@@ -17,7 +19,9 @@ class QuarryPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
-        cls.external_views = list_pages(load_settings())
+        settings = load_settings()
+        cls.external_views = list_pages(settings)
+        os.environ.update(connections(settings.feeds))
 
 
 def list_pages(settings: Settings) -> list[dict[str, str]]:

@@ -15,7 +15,6 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from include.quarry.errors import Misconfigured, NotFound
-from include.quarry.feeds.alarm import connections
 from include.quarry.operations.installation import MARK, REPOSITORY, Installation
 
 PART = "QUARRY_PART"
@@ -205,7 +204,7 @@ def airflow_environment(installation: Installation) -> dict[str, str]:
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
     ours = {f"AIRFLOW__{name}": str(value) for name, value in options.items()}
-    return {"AIRFLOW_HOME": str(home)} | connections(settings.feeds) | ours
+    return {"AIRFLOW_HOME": str(home)} | ours
 
 
 def serve(installation: Installation) -> Program:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from include.quarry.settings import Settings
@@ -25,6 +27,26 @@ def test_the_menu_links_to_the_pages_of_this_installation() -> None:
 
     links = {page["href"] for page in list_pages(Settings(http_port=1, ray_port=2, mlflow_port=3))}
     assert links == {"http://127.0.0.1:1/docs", "http://127.0.0.1:2/#/jobs", "http://127.0.0.1:3"}
+
+
+def test_the_alarms_of_topics_find_their_brokers_wherever_airflow_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk import Connection
+    from quarry_plugin import QuarryPlugin
+
+    from include.quarry.feeds.alarm import alarms
+    from include.quarry.settings import load_settings
+
+    feeds = tmp_path / "feeds.yaml"
+    feeds.write_text("feeds: [{kind: kafka, servers: 'broker.example:9092', topic: pages}]")
+    monkeypatch.setenv("QUARRY_FEEDS", str(feeds))
+    (alarm,) = alarms(str(feeds))
+    monkeypatch.setenv(f"AIRFLOW_CONN_{alarm.connection.upper()}", "")  # so that it is taken away again
+    load_settings.cache_clear()
+    QuarryPlugin.on_load()
+    load_settings.cache_clear()
+    assert Connection.get(alarm.connection).extra_dejson["bootstrap.servers"] == "broker.example:9092"
 
 
 def test_plugin_files_have_names_that_nothing_else_has() -> None:
