@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 (only the command that runs is imported, so that the long-running ones stay small)
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -131,4 +132,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)  # documents of all tenants are written, also where home is a folder that everybody may look into
     sys.exit(main())

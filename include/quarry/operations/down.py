@@ -42,7 +42,7 @@ def _stop_serve(installation: Installation) -> None:
     except Unavailable as error:
         console.print(f"  {error}")
     if not ServeApi(installation.settings.ray_url, installation.ray_token).shut_down(_SERVE_S):
-        console.print(f"  Ray Serve did not end within {_SERVE_S:.0f} s; it is ended with Ray")
+        console.print(f"  Ray Serve does not say within {_SERVE_S:.0f} s that it has ended; it is ended with Ray")
 
 
 def _stop_supervisor(installation: Installation, ours: set[psutil.Process], step: Phase) -> None:

@@ -19,6 +19,7 @@ import psutil
 from include.quarry.errors import Unavailable
 from include.quarry.operations.installation import MARK, REPOSITORY, Installation
 from include.quarry.operations.programs import Program
+from include.quarry.settings import Settings
 
 _GROUP = "quarry"
 _AT_REST = ("STOPPED", "EXITED", "FATAL")
@@ -49,6 +50,7 @@ def configuration(installation: Installation, parts: Iterable[Program]) -> str:
             "directory": REPOSITORY,
             "childlogdir": installation.logs,
             "minfds": 4096,
+            "umask": "077",
         },
         "supervisorctl": {"serverurl": f"unix://{installation.supervisor_socket}"},
     }
@@ -81,6 +83,13 @@ def supervisor_process(installation: Installation) -> psutil.Process | None:
     except (OSError, ValueError, psutil.Error):
         return None
     return process if ours else None
+
+
+def settings_changed(installation: Installation, supervisor: psutil.Process) -> list[str]:
+    """The settings, by variable, that are not what the running platform was started with."""
+    now, then = installation.environment(), supervisor.environ()
+    names = [f"QUARRY_{name.upper()}" for name in Settings.model_fields]
+    return [name for name in names if now.get(name) != then.get(name)]
 
 
 def states(installation: Installation) -> list[PartState]:

@@ -1,20 +1,26 @@
 """Start the platform: look before leaping, migrate, start the parts, wait until each is well."""
 
+import os
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 from include.quarry.catalog.database import migrate
-from include.quarry.errors import Misconfigured, Unavailable
+from include.quarry.errors import Conflict, Misconfigured, Unavailable
+from include.quarry.feeds.feed_specs import load_feed_specs
 from include.quarry.gateway.composition import open_door
+from include.quarry.generation.prices import read_prices
 from include.quarry.operations.health import is_healthy, wait_until
 from include.quarry.operations.installation import REPOSITORY, Installation
+from include.quarry.operations.mistyped import require_known
 from include.quarry.operations.ports import ports_of, require_free
 from include.quarry.operations.processes import describe, processes_of
 from include.quarry.operations.programs import Program, environment_of, programs_of
 from include.quarry.operations.progress import Phase, console, phase
 from include.quarry.operations.serving import ServeApi, serve_document
-from include.quarry.operations.supervision import start, start_part, states, supervisor_process
+from include.quarry.operations.supervision import settings_changed, start, start_part, states, supervisor_process
 
 _FIRST = ("ray", "mlflow")
 
@@ -22,7 +28,12 @@ _FIRST = ("ray", "mlflow")
 def up(installation: Installation) -> None:
     """Start what does not run yet, and return when every part is healthy. Raises `Conflict` before anything starts."""
     parts = programs_of(installation)
-    if supervisor_process(installation):
+    if supervisor := supervisor_process(installation):
+        if changed := settings_changed(installation, supervisor):
+            raise Conflict(
+                f"Quarry is up ({installation.home}) with other settings than these: {', '.join(changed)} changed; "
+                "`make down`, then `make up`, takes them over"
+            )
         console.print(f"Quarry is already up ({installation.home}); `make status` shows its parts.")
     else:
         _require_clean(installation)
@@ -46,12 +57,16 @@ def up(installation: Installation) -> None:
 def _require_clean(installation: Installation) -> None:
     """Nothing of an earlier life may run, every port must be free, and what shall run must be readable and safe."""
     settings = installation.settings
+    require_known({**dotenv_values(".env"), **os.environ})
     if left := processes_of(installation):
         listed = "\n".join(f"  {describe(process)}" for process in left)
         raise Unavailable(f"processes of an earlier start still run:\n{listed}\n`make down` ends them.")
     require_free(ports_of(settings), settings.host)
     open_door(settings)  # raises when it would let strangers in
     serve_document(REPOSITORY / settings.serve_config, settings.host, settings.http_port)
+    read_prices(REPOSITORY / settings.prices)
+    if settings.feeds:
+        load_feed_specs(REPOSITORY / settings.feeds)
 
 
 def _migrate_airflow(installation: Installation, parts: tuple[Program, ...]) -> None:

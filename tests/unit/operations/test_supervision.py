@@ -6,7 +6,7 @@ import pytest
 
 from include.quarry.errors import Unavailable
 from include.quarry.operations.programs import Program
-from include.quarry.operations.supervision import configuration, states, supervisor_process
+from include.quarry.operations.supervision import configuration, settings_changed, states, supervisor_process
 
 
 def parsed(installation, *parts):
@@ -51,6 +51,22 @@ def test_without_a_supervisor_there_is_none_to_ask(installation):
     assert supervisor_process(installation) is None
     with pytest.raises(Unavailable):
         states(installation)
+
+
+def test_a_setting_that_changed_since_the_start_is_named(installation):
+    class Supervisor:
+        def __init__(self, **other):
+            self.variables = installation.environment() | {"PATH": "/bin"} | other
+
+        def environ(self):
+            return self.variables
+
+    assert settings_changed(installation, Supervisor()) == []
+    assert settings_changed(installation, Supervisor(QUARRY_TOKEN_SECRET="old")) == ["QUARRY_TOKEN_SECRET"]
+
+
+def test_logs_are_their_owners_only(installation):
+    assert parsed(installation)["supervisord"]["umask"] == "077"
 
 
 def test_the_pid_file_of_a_stranger_is_no_supervisor(installation):
