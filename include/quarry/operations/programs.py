@@ -91,6 +91,8 @@ def ray(installation: Installation) -> Program:
         "dashboard-agent-listen-port": settings.ray_agent_port,
         "ray-client-server-port": settings.ray_client_port,
         "metrics-export-port": settings.metrics_port,
+        "min-worker-port": 0,  # any free ones; Ray's own choice, 10002 to 19999, forbids those to everything else
+        "max-worker-port": 0,
         "num-cpus": settings.ray_cpus,
         "object-store-memory": settings.object_store_bytes,
         "temp-dir": installation.ray,

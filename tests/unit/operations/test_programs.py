@@ -82,3 +82,7 @@ def test_the_wrapper_moves_haproxys_statistics_to_the_host_and_nothing_else(inst
         "    bind 127.0.0.1:8000",
         "    bind *:8000 proto h2",
     ]
+
+
+def test_ray_leaves_every_port_to_who_is_given_it(installation):
+    assert {"--min-worker-port=0", "--max-worker-port=0"} <= set(program(installation, "ray").command)
