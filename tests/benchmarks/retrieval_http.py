@@ -32,6 +32,7 @@ TOP_K = 10
 MIN_RATE, MAX_EXTRA_MS, MAX_CPU = 0.85, 2.5, 1.25
 _COMPARED = 30
 _PATIENCE_S = 60.0
+_FILLED_S = 20.0
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -47,6 +48,7 @@ class Side:
     cpu_ms: list[float] = field(default_factory=list)
     p50_ms: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
+    hit_ms: list[float] = field(default_factory=list)
     client_ms: list[float] = field(default_factory=list)
     requests: int = 0
 
@@ -59,6 +61,14 @@ class Side:
         self.rates.append(together.rate)
         self.cpu_ms.append(used * 1000 / together.requests)
         self.client_ms.append(together.cpu_s * 1000 / together.requests)
+
+    def measure_hits(self, client: Client, seconds: float) -> None:
+        """The p50 of what the cache knows, with one connection: what lies before the search, without its spread."""
+        self.hit_ms.append(undisturbed(lambda: self._load(client, 1, seconds, cached=True)).p50_ms)
+
+    def fill(self, client: Client) -> None:
+        """Ask everything until the cache knows it."""
+        self._load(client, CONNECTIONS, _FILLED_S, cached=True)
 
     def warm(self, client: Client, seconds: float) -> None:
         """An engine prepares itself for each new batch shape."""
@@ -76,8 +86,8 @@ class Side:
             ]
         return [{hit["doc_id"] for hit in answer.json()["hits"]} for answer in answers]
 
-    def _load(self, client: Client, connections: int, seconds: float) -> Load:
-        load = client.load(Order(self.url, connections, seconds, self.bodies, self.token))
+    def _load(self, client: Client, connections: int, seconds: float, *, cached: bool = False) -> Load:
+        load = client.load(Order(self.url, connections, seconds, self.bodies, self.token, cached))
         if load.failures or not load.requests:
             raise RuntimeError(f"{self.url}: {load.failures} failures, {load.requests} answers; see its log")
         self.requests += load.requests
