@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema_rs import Draft202012Validator, ValidationError
 
 from include.quarry.errors import InvalidInput
 from include.quarry.feeds.keys import document_key
@@ -66,11 +66,12 @@ def _validator() -> Draft202012Validator:
 
 def _words(error: ValidationError) -> tuple[bool, str]:
     """Whether the problem lies in the whole rather than in a field, and what it is."""
-    if error.validator == "oneOf":
-        return True, "an upsert has either text, or content with its content_type"
-    if error.schema is False:
-        return True, "a delete has no text, content or replaces"
-    where = "/".join(str(part) for part in error.absolute_path) or "the event"
+    match error.kind.name:
+        case "oneOf":
+            return True, "an upsert has either text, or content with its content_type"
+        case "falseSchema":
+            return True, "a delete has no text, content or replaces"
+    where = "/".join(str(part) for part in error.instance_path) or "the event"
     return False, f"{where}: {error.message[:_SHOWN_CHARS]}"
 
 
