@@ -73,12 +73,12 @@ def read_stretch(
     takes: Takes = everything,
 ) -> Stretch:
     """What changed after `after`, except the (document, seq) pairs that were applied `ahead` of the watermark."""
-    waiting, first_waiting = _waiting(connection, follow, after)
     until = head(connection, follow.corpus)
     deleted_meanwhile = _deletes(connection, follow, after, _lacks_vectors(documents, follow))
     ready = _ready(connection, follow, after, until)
     updates = _taken(connection, follow, [*deleted_meanwhile, *ready], ahead, takes)
-    watermark = until if first_waiting is None else first_waiting - 1
+    waiting = _count_waiting(connection, follow, after, ready)
+    watermark = _first_waiting(connection, follow, after) - 1 if waiting else until
     return Stretch(Page(updates, _rest(ready), until), watermark, waiting)
 
 
@@ -163,13 +163,29 @@ def _moved_and_waiting(follow: Follow) -> sa.ColumnElement[bool]:
     return sa.and_(moved.deleted, moved.moved_to.is_not(None), waits)
 
 
-def _waiting(connection: sa.Connection, follow: Follow, after: int) -> tuple[int, int | None]:
-    """How many changed documents wait, and the first of their changes that the index has not seen."""
-    changed = sa.and_(documents.c.corpus == follow.corpus, documents.c.seq > after)
-    first = sa.select(sa.func.min(changes.c.seq)).where(_joins(changes, documents), changes.c.seq > after)
-    query = sa.select(first.correlate(documents).scalar_subquery()).where(changed, _is_waiting(follow))
-    firsts = list(connection.scalars(query))
-    return len(firsts), min(firsts, default=None)
+def _count_waiting(
+    connection: sa.Connection, follow: Follow, after: int, ready: Sequence[sa.Row[*tuple[Any, ...]]]
+) -> int:
+    """How many changed documents wait. Where all that are ready are on one page, none is looked at once more: a flood
+    has thousands that wait, and every look would pass them all again."""
+    d = documents.c
+    changed = sa.select(sa.func.count()).select_from(documents).where(d.corpus == follow.corpus, d.seq > after)
+    if _rest(ready) is not None:
+        return int(connection.scalar(changed.where(_is_waiting(follow))) or 0)
+    return int(connection.scalar(changed) or 0) - len(ready)
+
+
+def _first_waiting(connection: sa.Connection, follow: Follow, after: int) -> int:
+    """Of the changes that the index has not seen, the first of a document that waits; one does."""
+    c, d = changes.c, documents.c
+    query = (
+        sa.select(c.seq)
+        .join(documents, _joins(changes, documents))
+        .where(c.corpus == follow.corpus, c.seq > after, d.seq > after, _is_waiting(follow))
+        .order_by(c.seq)
+        .limit(1)
+    )
+    return int(connection.scalars(query).one())
 
 
 def _overtaken(connection: sa.Connection, follow: Follow, after: int, until: int) -> int | None:
