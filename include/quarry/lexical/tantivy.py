@@ -5,31 +5,32 @@ new documents share one set of BM25 statistics with the old ones and the snapsho
 document counts in the statistics until tantivy merges its segment; ranks move by less than the words of one document.)
 
 tantivy knows a chunk by its number, a column that a search reads without fetching the document; the chunk_id of each
-number stands beside the segments. Numbers are never used again.
+number stands beside the segments, and goes some time after its chunk.
 
 Concurrency: one writer under a lock; a search takes the searcher of the last commit, which is immutable, and so sees
-each document whole, old or new.
+each document whole, old or new, with the ids that belong to it.
 """
 
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from math import log
 from pathlib import Path
 from threading import Lock
-from typing import Self, cast
+from typing import NamedTuple, Self, cast
 
 import numpy as np
 import tantivy
 from tantivy import Occur, Query
 
-from include.quarry.errors import Conflict
+from include.quarry.errors import Conflict, Unavailable
 from include.quarry.lexical.analysis import analyser
+from include.quarry.lexical.numbered_ids import NumberedIds
 from include.quarry.records import Chunk, DocumentUpdate, Scope, Scored, WordCounts
 from include.quarry.specs import LexicalSpec
-from include.quarry.stores.chunk_ids import ChunkIds
 from include.quarry.stores.ledger import Ledger, read_placements, write_placements
 from include.quarry.stores.snapshot import read_manifest, writing
 from include.quarry.stores.updates import best, check_chunks, check_k, fields
@@ -41,13 +42,21 @@ _WRITER_BYTES = 64_000_000
 _QUERY_TERMS = 64
 # BM25 sums float32 term by term, in an order that depends on pruning; equal chunks may differ in the sixth digit.
 _DECIMALS = 4
+_DEAD_IDS = 4096
+
+
+class _State(NamedTuple):
+    """What a search sees."""
+
+    searcher: tantivy.Searcher
+    ids: NumberedIds
 
 
 class TantivyIndex:
     """BM25 (k1 1.2, b .75, tantivy's own) over `embedding_text`, in a folder that belongs to this instance alone."""
 
     def __init__(
-        self, spec: LexicalSpec, folder: Path, *, held: Ledger | None = None, ids: ChunkIds | None = None
+        self, spec: LexicalSpec, folder: Path, *, held: Ledger | None = None, ids: NumberedIds | None = None
     ) -> None:
         """An empty index in `folder`, which must be empty or absent: else `Conflict`.
 
@@ -58,7 +67,6 @@ class TantivyIndex:
         self.spec = spec
         self._folder = folder
         self._ledger = held or Ledger()
-        self._ids = ids or ChunkIds()
         self._tenants = {key.tenant for key, placement in self._ledger.items() if placement.stop}
         self._schema = _schema()
         self._analyser = analyser(spec.language)
@@ -66,7 +74,8 @@ class TantivyIndex:
         self._index.register_tokenizer(_ANALYSER, analyser(spec.language))
         self._index.config_reader("manual")
         self._index.reload()
-        self._writer = self._new_writer()
+        self._state = _State(self._index.searcher(), NumberedIds() if ids is None else ids)
+        self._writer: tantivy.IndexWriter | None = self._new_writer()
         self._writing = Lock()
 
     def apply(self, updates: Sequence[DocumentUpdate]) -> None:
@@ -75,50 +84,58 @@ class TantivyIndex:
             fresh = self._ledger.newest(updates)
             if not fresh:
                 return
+            ids = self._state.ids
             chunks = [chunk for update in fresh for chunk in update.chunks]
-            first = self._ids.append([chunk.chunk_id for chunk in chunks])
+            first = ids.append([chunk.chunk_id for chunk in chunks])
             documents = [_document(chunk, number) for number, chunk in enumerate(chunks, first)]
             self._tenants = self._tenants | {update.key.tenant for update in fresh if update.chunks}
-            for update in fresh:
-                self._writer.delete_documents_by_term("key", _hash(*update.key))
-            for document in documents:
-                self._writer.add_document(document)
-            self._writer.commit()
-            self._index.reload()
+            with self._own_writer() as writer:
+                for update in fresh:
+                    writer.delete_documents_by_term("key", _hash(*update.key))
+                for document in documents:
+                    writer.add_document(document)
+                writer.commit()
+                self._index.reload()
             for update in fresh:
                 self._ledger.place(update, 0)
+            searcher = self._index.searcher()
+            many_dead = len(ids) - searcher.num_docs > max(_DEAD_IDS, searcher.num_docs)
+            self._state = _State(searcher, ids.only(_numbers(searcher)) if many_dead else ids)
 
     def search(self, query: str, k: int, scope: Scope, counts: WordCounts | None = None) -> list[Scored]:
         check_k(k)
-        searcher = self._index.searcher()
+        searcher, ids = self._state
         words = self._words(query)
         if not words or not searcher.num_docs or scope.tenant not in self._tenants:
             return []
         boosts = _boosts(searcher, words, counts) if counts else {}
         scores, addresses = _with_ties(searcher, self._restricted(words, scope, boosts), k)
-        return best(self._ids.of(_column(searcher, "number", addresses)), scores, k)
+        return best(ids.of(_column(searcher, "number", addresses)), scores, k)
 
     def counts(self, query: str) -> WordCounts:
-        searcher = self._index.searcher()
+        searcher = self._state.searcher
         return WordCounts(searcher.num_docs, {word: searcher.doc_freq("text", word) for word in self._words(query)})
 
     def contents(self) -> Iterator[tuple[str, int]]:
-        searcher = self._index.searcher()
-        if searcher.num_docs:
-            held = [at for _, at in searcher.search(Query.all_query(), searcher.num_docs, count=False).hits]
-            numbers, versions = (_column(searcher, name, held) for name in ("number", "doc_version"))
-            yield from zip(self._ids.of(numbers), versions, strict=True)
+        searcher, ids = self._state
+        held = _everything(searcher)
+        numbers, versions = (_column(searcher, name, held) for name in ("number", "doc_version"))
+        yield from zip(ids.of(numbers), versions, strict=True)
 
     def save(self, folder: Path) -> None:
         """Links the committed segments into a snapshot. Applies wait until running merges and the linking are done."""
         with self._writing, writing(folder, _KIND, {"language": self.spec.language}) as partial:
-            self._writer.wait_merging_threads()
-            self._writer = self._new_writer()
-            self._writer.garbage_collect_files()
-            self._index.reload()  # searches here see the merged segments too, and weigh words as the snapshot does
+            with self._own_writer() as writer:
+                writer.wait_merging_threads()
+            self._writer = None  # it has ended
+            with self._own_writer() as writer:
+                writer.garbage_collect_files()
+                self._index.reload()  # searches here see the merged segments too, and weigh words as the snapshot does
+            searcher = self._index.searcher()
+            self._state = state = _State(searcher, self._state.ids.only(_numbers(searcher)))
             _link(self._folder, partial / "segments")
             write_placements(partial / "documents.arrow", self._ledger.items())
-            self._ids.write(partial / "ids.npy")
+            state.ids.write(partial)
 
     @classmethod
     def load(cls, folder: Path, scratch: Path) -> Self:
@@ -127,7 +144,25 @@ class TantivyIndex:
         _claim(scratch)
         _link(folder / "segments", scratch)
         held = Ledger(read_placements(folder / "documents.arrow"))
-        return cls(LexicalSpec(language=facts["language"]), scratch, held=held, ids=ChunkIds.read(folder / "ids.npy"))
+        return cls(LexicalSpec(language=facts["language"]), scratch, held=held, ids=NumberedIds.read(folder))
+
+    @contextmanager
+    def _own_writer(self) -> Iterator[tantivy.IndexWriter]:
+        """The writer, or another one where it has failed: a writer that could not write once takes everything from then
+        on without a word, and keeps nothing of it. Raises `Unavailable`."""
+        try:
+            writer, self._writer = self._writer or self._new_writer(), None
+            try:
+                yield writer
+            except ValueError:
+                with suppress(ValueError):
+                    writer.wait_merging_threads()  # so that it gives its lock back
+                raise
+            self._writer = writer
+        except ValueError as error:
+            raise Unavailable(
+                f"the lexical index in {self._folder} cannot be written ({error}); see that its disk has room"
+            ) from error
 
     def _new_writer(self) -> tantivy.IndexWriter:
         return self._index.writer(heap_size=_WRITER_BYTES, num_threads=1)
@@ -180,6 +215,16 @@ def _with_ties(searcher: tantivy.Searcher, query: Query, k: int) -> tuple[list[f
         if len(hits) < limit or limit == searcher.num_docs or scores[-1] < scores[k - 1]:
             return scores, [address for _, address in hits]
         limit = min(4 * limit, searcher.num_docs)
+
+
+def _everything(searcher: tantivy.Searcher) -> list[tantivy.DocAddress]:
+    if not searcher.num_docs:
+        return []
+    return [at for _, at in searcher.search(Query.all_query(), searcher.num_docs, count=False).hits]
+
+
+def _numbers(searcher: tantivy.Searcher) -> list[int]:
+    return _column(searcher, "number", _everything(searcher))
 
 
 def _column(searcher: tantivy.Searcher, name: str, addresses: list[tantivy.DocAddress]) -> list[int]:

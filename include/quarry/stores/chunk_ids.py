@@ -1,7 +1,6 @@
 """The chunk_id of each row of an index. Rows only grow, so a reader may look while the writer appends."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -34,15 +33,6 @@ class ChunkIds:
     def take(self, rows: NDArray[np.int64]) -> Self:
         """The ids of these rows; all of the fixed-width ones must be among them."""
         return type(self)(self._first, self.of(rows[len(self._first) :].tolist()))
-
-    def write(self, path: Path) -> None:
-        """One array of fixed-width bytes."""
-        np.save(path, fixed_width(self.of(range(len(self)))))
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """The inverse of `write`."""
-        return cls(np.asarray(np.load(path)))
 
 
 def fixed_width(chunk_ids: Sequence[str]) -> FixedWidth:

@@ -62,8 +62,13 @@ class Field:
         return np.zeros(count, bool) if code is None else np.asarray(self.codes.view(count) == code)
 
     def take(self, rows: Rows, count: int) -> Self:
-        """A field of its own with these of the first `count` rows."""
-        return type(self)(self.codes.view(count)[rows], dict(self._values))
+        """A field of its own with these of the first `count` rows; values that only others had are forgotten."""
+        codes, values = self.codes.view(count)[rows], list(self._values)
+        used = np.zeros(len(values), bool)
+        used[codes[codes != _ABSENT]] = True
+        renumbered = np.append(np.cumsum(used, dtype=np.int32) - 1, np.int32(_ABSENT))  # -1 finds the last one
+        kept = [values[code] for code in np.flatnonzero(used)]
+        return type(self)(renumbered[codes], {value: code for code, value in enumerate(kept)})
 
     def to_arrow(self, rows: Rows, count: int) -> pa.Array:
         codes = self.codes.view(count)[rows]

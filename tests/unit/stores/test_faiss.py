@@ -1,5 +1,6 @@
 """What FAISS's store promises beyond its port: recall of its structures, bounded memory, where exactness ends."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,19 @@ def test_a_document_changed_all_day_costs_no_more_than_one(monkeypatch, tmp_path
         assert found[0].score == pytest.approx(1.0)
     store.apply([DocumentUpdate(60, steady[1].key, 60)])
     assert "steady1" not in dict(store.contents())
+
+
+def test_values_that_no_chunk_has_any_more_are_forgotten(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_DEAD_ROWS", 8)
+    store = FaissStore(StoreSpec(), "s", D)
+    for seq in range(1, 60):
+        (update,) = updates(points(1), seq=seq)
+        read_at = replace(update.chunks[0], metadata={"read_at": str(seq)})
+        store.apply([replace(update, chunks=(read_at,))])
+    assert len(store._state.columns._fields["field:read_at"]._values) < 20
+    assert update.vectors is not None
+    assert store.search(update.vectors, 1, Scope("t1", {"read_at": "59"}))[0]
+    assert not store.search(update.vectors, 1, Scope("t1", {"read_at": "58"}))[0]
 
 
 def test_two_histories_of_the_same_state_give_the_same_snapshot(tmp_path: Path) -> None:
