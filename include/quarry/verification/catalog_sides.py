@@ -15,6 +15,12 @@ _KEY = ("corpus", "tenant", "doc_id")
 Explain = Callable[[Difference], str]
 
 
+def corpora_of(connection: sa.Connection) -> set[str]:
+    """Those that have a document or a change."""
+    both = sa.union(sa.select(documents.c.corpus), sa.select(changes.c.corpus))
+    return set(connection.scalars(both))
+
+
 def log_and_documents(connection: sa.Connection, corpus: str) -> Compared:
     """The newest change of each document against the document: a change lost or doubled shows here.
 
@@ -38,19 +44,21 @@ def log_and_documents(connection: sa.Connection, corpus: str) -> Compared:
 
 
 def documents_and_lake(connection: sa.Connection, follow: Follow, lake: VectorLake) -> Compared:
-    """The present documents against those whose every passage has a vector, in one space: its row, and its place in
-    a part that is there."""
+    """The present documents against those whose every passage is there, of this version only, and has a vector in one
+    space: its row, and its place in a part that is there."""
     d = documents.c
 
     def in_catalog() -> Iterator[tuple[DocumentKey, str]]:
         query = sa.select(*(d[name] for name in _KEY), d.version).where(d.corpus == follow.corpus, ~d.deleted)
         for *key, version in connection.execute(query):
-            yield DocumentKey(*key), str(version)
+            yield DocumentKey(*key), f"version {version}"
 
+    amiss = _cut_amiss(connection, follow)
     without = waiting_documents(connection, follow) | _with_lost_vectors(connection, follow, lake)
 
     def in_lake() -> Iterator[tuple[DocumentKey, str]]:
-        return ((key, version) for key, version in in_catalog() if key not in without)
+        held = ((key, version) for key, version in in_catalog() if key not in without)
+        return ((key, f"{version} in part or doubled" if key in amiss else version) for key, version in held)
 
     return compare(in_catalog, in_lake)
 
@@ -76,6 +84,20 @@ def explanations(connection: sa.Connection, corpus: str) -> Explain:
         return "a user changed it here" if difference.key in users else ""
 
     return explain
+
+
+def _cut_amiss(connection: sa.Connection, follow: Follow) -> set[DocumentKey]:
+    """Documents whose passages are not all there, numbered from 0, or are not all of their present version."""
+    c, d = chunks.c, documents.c
+    its = sa.and_(*(c[name] == d[name] for name in _KEY))
+    whole = sa.and_(
+        sa.func.count() == sa.func.max(c.ordinal) + 1,
+        sa.func.min(c.doc_version) == d.version,
+        sa.func.max(c.doc_version) == d.version,
+    )
+    query = sa.select(*(d[name] for name in _KEY)).join(chunks, its).group_by(*(d[name] for name in _KEY), d.version)
+    of_it = sa.and_(d.corpus == follow.corpus, ~d.deleted, c.chunker == follow.chunker)
+    return {DocumentKey(*row) for row in connection.execute(query.where(of_it).having(~whole))}
 
 
 def _with_lost_vectors(connection: sa.Connection, follow: Follow, lake: VectorLake) -> set[DocumentKey]:

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Event
 
 import sqlalchemy as sa
@@ -11,12 +12,20 @@ import sqlalchemy as sa
 from include.quarry.catalog.database import Database, opened
 from include.quarry.catalog.updates import Follow
 from include.quarry.catalog.versions import IndexVersion, list_versions
-from include.quarry.errors import IncompleteIndex
+from include.quarry.errors import QuarryError
 from include.quarry.lake.vectors import VectorLake
+from include.quarry.records import DocumentKey
+from include.quarry.routing.audit import audit_passages, load_passages
 from include.quarry.routing.completeness import check_completeness
 from include.quarry.settings import Settings
 from include.quarry.verification.buckets import Compared, Difference, compare
-from include.quarry.verification.catalog_sides import documents_and_lake, explanations, log_and_documents, of_feed
+from include.quarry.verification.catalog_sides import (
+    corpora_of,
+    documents_and_lake,
+    explanations,
+    log_and_documents,
+    of_feed,
+)
 from include.quarry.verification.sources import Source
 
 _LOOK_AGAIN_S = 0.5
@@ -35,20 +44,24 @@ class Finding:
 def verify(settings: Settings, source: Source | None = None, *, patience_s: float = 30.0) -> list[Finding]:
     """Compare everything that ought to hold the same, of all corpora; with a source, also with what exists in it.
 
-    What is on its way is waited for, `patience_s` for each comparison. A document that differs from the source because
-    it is in quarantine, or because a user changed it here, is named and counts as equal.
+    What is on its way is waited for, `patience_s` for each comparison, and what comes meanwhile is not held against
+    anybody. A document that differs from the source because it is in quarantine, or because a user changed it here, is
+    named and counts as equal. A version that is ended meanwhile is left out.
     """
     with opened(settings.catalog_url) as database:
         lake = VectorLake(database, settings.lake_uri)
         with database.read() as connection:
-            versions = [version for version in list_versions(connection) if version.snapshot and version.in_use]
-        corpora = sorted({version.corpus for version in versions} | ({source.corpus} if source else set()))
+            versions, corpora = _versions(connection), corpora_of(connection)
         findings = [] if source is None else [_source(database, source, patience_s)]
-        for corpus in corpora:
-            findings.append(_log(database, corpus, patience_s))
+        findings += [_log(database, corpus, patience_s) for corpus in sorted(corpora)]
         for follow in sorted({_follow(version) for version in versions}, key=lambda each: (each.corpus, each.chunker)):
             findings.append(_lake(database, follow, lake, patience_s))
-    return findings + [_index(version, settings, patience_s) for version in versions]
+        for version in versions:
+            finding = _index(database, version, settings, patience_s)
+            with database.read() as connection:
+                if finding.equal or version.version_id in {each.version_id for each in _versions(connection)}:
+                    findings.append(finding)
+    return findings
 
 
 def _source(database: Database, source: Source, patience_s: float) -> Finding:
@@ -75,39 +88,52 @@ def _lake(database: Database, follow: Follow, lake: VectorLake, patience_s: floa
     return _finding(f"documents of corpus {follow.corpus} and lake, space {follow.fingerprint[:12]}", compared)
 
 
-def _index(version: IndexVersion, settings: Settings, patience_s: float) -> Finding:
+def _index(database: Database, version: IndexVersion, settings: Settings, patience_s: float) -> Finding:
     name = f"log and index version {version.version_id}"
     try:
         proof = check_completeness(version.version_id, settings, patience_s=patience_s)
-    except IncompleteIndex as error:
+        with database.read() as connection:
+            audit_passages(connection, load_passages(Path(version.snapshot)))
+    except (QuarryError, OSError) as error:
         return Finding(False, (f"DIFFERENT: {name}", f"  {error}"))
     return Finding(True, (f"equal: {name}: {proof['chunks']} chunks, digest {str(proof['digest'])[:16]}",))
 
 
 def _patiently(read: Callable[[], AbstractContextManager[sa.Connection]], look: Look, patience_s: float) -> Compared:
-    """What a look gives; one that finds a difference is taken again, since changes may be on their way."""
+    """What a look gives; one that finds a difference is taken again, since changes may be on their way.
+
+    Where changes never rest, some are on their way at every look: what counts is what differed at the first one, and
+    at all that followed, while the side that follows did not move.
+    """
     pause, deadline = Event(), time.monotonic() + patience_s
+    stuck: dict[DocumentKey, str | None] | None = None
     while True:
         with read() as connection:
             compared = look(connection)
-        if not compared.differences or time.monotonic() >= deadline:
-            return compared
+        rest = [each for each in compared.differences if stuck is None or stuck.get(each.key, "") == each.right]
+        if not rest or time.monotonic() >= deadline:
+            return replace(compared, differences=tuple(rest))
+        stuck = {each.key: each.right for each in rest}
         pause.wait(_LOOK_AGAIN_S)
 
 
 def _finding(name: str, compared: Compared) -> Finding:
     if not compared.differences:
         return Finding(True, (f"equal: {name}: {compared.right} documents, digest {compared.digest[:16]}",))
-    shown = [f"  {each}{_versions(each)}" for each in compared.differences[:_SHOWN]]
+    shown = [f"  {each}{_sides(each)}" for each in compared.differences[:_SHOWN]]
     more = len(compared.differences) - len(shown)
     counts = f"{len(compared.differences)} documents differ, of {compared.left} and {compared.right}"
     return Finding(False, (f"DIFFERENT: {name}: {counts}", *shown, *([f"  and {more} more"] if more else [])))
 
 
-def _versions(difference: Difference) -> str:
+def _sides(difference: Difference) -> str:
     if difference.left is None or difference.right is None:
         return ""
     return f": {difference.left[:40]}, not {difference.right[:40]}"
+
+
+def _versions(connection: sa.Connection) -> list[IndexVersion]:
+    return [version for version in list_versions(connection) if version.snapshot and version.in_use]
 
 
 def _follow(version: IndexVersion) -> Follow:

@@ -1,7 +1,11 @@
 """Whatever is lost, doubled or spoiled anywhere between a source and an index is found, and named."""
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,12 +15,16 @@ from hypothesis import strategies as st
 from include.quarry.__main__ import main
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import changes, chunks, documents, vectors
+from include.quarry.catalog.versions import find_version
 from include.quarry.feeds.folder import FolderFeed
 from include.quarry.feeds.ingestion import FeedPass
-from include.quarry.records import DocumentKey
+from include.quarry.records import Chunk, DocumentKey, RawDocument
+from include.quarry.retrieval.passages import PassageTable
 from include.quarry.routing.building import build_version
 from include.quarry.routing.promotion import promote
+from include.quarry.routing.retention import retire_version
 from include.quarry.settings import load_settings
+from include.quarry.verification import verify as verification
 from include.quarry.verification.buckets import compare
 from tests.unit.routing.corpus import SPEC, Corpus
 
@@ -168,3 +176,124 @@ def test_an_index_that_holds_something_else_is_found(run: Run, world: World, mon
 def test_a_source_that_is_not_there_is_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--against", "nowhere"]) == 1
     assert "'nowhere' is no folder, and no topic or table of QUARRY_FEEDS" in capsys.readouterr().err
+
+
+class Stream:
+    """Changes that never rest: some are always on their way into the catalog, and some into the lake."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._ended, self._count = world, Event(), 0
+        self.under_way = Event()
+        self._threads = [Thread(target=work) for work in (self._write, self._ingest, self._embed)]
+
+    def __enter__(self) -> "Stream":
+        for thread in self._threads:
+            thread.start()
+        assert self.under_way.wait(60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _write(self) -> None:
+        while not self._ended.wait(0.02):
+            (self._world.folder / f"stream-{self._count}.txt").write_text(f"Stone {self._count} of the stream.")
+            self._count += 1
+
+    def _ingest(self) -> None:
+        while not self._ended.wait(0.2):
+            self._world.ingest()
+
+    def _embed(self) -> None:
+        while not self._ended.wait(0.3):
+            self._world.corpus.embed()
+            self.under_way.set()
+
+
+def test_what_changes_all_the_time_is_not_called_different(run: Run, world: World) -> None:
+    with Stream(world):
+        code, printed = run("--patience", "30")
+    assert code == 0, printed
+
+
+def test_what_is_stuck_is_found_though_everything_else_moves(run: Run, world: World) -> None:
+    its = sa.select(chunks.c.text_hash).where(chunks.c.doc_id == "a.txt")
+    world.spoil(sa.delete(vectors).where(vectors.c.text_hash.in_(its)))
+    world.corpus.embed = lambda: None  # type: ignore[method-assign]
+    with Stream(world):
+        code, printed = run("--patience", "1")
+    assert code == 1
+    assert "main/default/a.txt missing" in printed
+
+
+def test_a_corpus_without_an_index_is_compared_too(run: Run, world: World) -> None:
+    raw = RawDocument(DocumentKey("drafts", "default", "a"), "file:///a", b"Chalk.", "text/plain")
+    world.corpus.ingestor.upsert(raw, "http")
+    world.spoil(sa.delete(changes).where(changes.c.corpus == "drafts"))
+    code, printed = run()
+    assert code == 1
+    assert "DIFFERENT: log and documents of corpus drafts" in printed
+
+
+def test_a_version_that_is_ended_meanwhile_is_left_out(run: Run, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = verification.check_completeness
+    build_version("v2", "main", SPEC, world.corpus.settings)
+
+    def check_late(version_id: str, *args: Any, **named: Any) -> Any:
+        if version_id == "v1":
+            promote("v2", world.corpus.settings)
+            retire_version("v1", world.corpus.settings)
+        return check(version_id, *args, **named)
+
+    monkeypatch.setattr(verification, "check_completeness", check_late)
+    code, printed = run()
+    assert code == 0, printed
+    assert "index version v1" not in printed
+    assert "equal: log and index version v2" in printed
+
+
+def test_a_version_whose_files_are_gone_is_named_and_hides_no_other(run: Run, world: World) -> None:
+    build_version("v2", "main", SPEC, world.corpus.settings)
+    with world.database.read() as connection:
+        shutil.rmtree(find_version(connection, "v1").snapshot)
+    code, printed = run()
+    assert code == 1
+    assert "DIFFERENT: log and index version v1" in printed
+    assert "equal: log and index version v2" in printed
+
+
+def test_a_passage_that_is_lost_or_old_is_found_though_every_index_has_followed(run: Run, world: World) -> None:
+    world.corpus.put("long", " ".join(f"Sentence {number} about stone." for number in range(600)))
+    world.corpus.embed()
+    world.spoil(sa.delete(chunks).where(chunks.c.doc_id == "long", chunks.c.ordinal == 1))
+    world.spoil(sa.update(chunks).where(chunks.c.doc_id == "b.txt").values(doc_version=0))
+    build_version("v2", "main", SPEC, world.corpus.settings)
+    promote("v2", world.corpus.settings)
+    retire_version("v1", world.corpus.settings)
+    code, printed = run()
+    assert code == 1
+    assert "main/default/long differs: version 1, not version 1 in part or doubled" in printed
+    assert "main/default/b.txt differs" in printed
+    assert "equal: log and index version v2" in printed
+
+
+@pytest.mark.parametrize("spoiled", [{"text": "Marble, says somebody."}, {"tenant": "blue"}])
+def test_a_passage_that_says_something_else_than_the_log_is_found(
+    run: Run, world: World, monkeypatch: pytest.MonkeyPatch, spoiled: dict[str, str]
+) -> None:
+    get = PassageTable.get
+
+    def get_spoiled(table: PassageTable, chunk_ids: Sequence[str]) -> list[Chunk]:
+        return [_spoil(chunk, **spoiled) for chunk in get(table, chunk_ids)]
+
+    monkeypatch.setattr(PassageTable, "get", get_spoiled)
+    code, printed = run()
+    assert code == 1
+    assert "3 of 3 passages say something else than the log" in printed
+
+
+def _spoil(chunk: Chunk, text: str | None = None, tenant: str | None = None) -> Chunk:
+    passage = chunk.passage if text is None else replace(chunk.passage, text=text)
+    return replace(chunk, passage=passage, key=chunk.key if tenant is None else chunk.key._replace(tenant=tenant))
