@@ -42,8 +42,17 @@ class IndexingDeployment:
         lake = VectorLake(database, settings.lake_uri)
         embedder_of = embedders(settings)
         self._live = LiveEmbedding(database, embedder_of)
+        specs = load_feed_specs(Path(settings.feeds)) if settings.feeds else ()
         tails = [
-            FreshTail(database, lake, embedder_of, f"{owner}:{number}", bulk_grace_s=settings.bulk_grace_s, work=work)
+            FreshTail(
+                database,
+                lake,
+                embedder_of,
+                f"{owner}:{number}",
+                bulk_grace_s=settings.bulk_grace_s,
+                work=work,
+                streams=[spec.feed for spec in specs],
+            )
             for number in range(_AT_ONCE)
         ]
         self._fresh = [_embedding(tail, f"fresh-tail-{number}") for number, tail in enumerate(tails)]
@@ -55,7 +64,6 @@ class IndexingDeployment:
         ingestor = Ingestor(database, make_chunker, settings.max_document_bytes, work, accepted=wake)
         self._uploads = Uploads(database, ingestor)
         self._work = WorkMetrics(database, work)
-        specs = load_feed_specs(Path(settings.feeds)) if settings.feeds else ()
         self._streams = [StreamReader(spec, ingestor, database) for spec in specs]
 
     async def check_health(self) -> None:

@@ -48,7 +48,7 @@ class StreamReader:
         pause = threading.Event()
         while True:
             try:
-                feed = open_change_feed(self._spec, self._database)
+                feed = open_change_feed(self._spec, self._database, self._ingestor.max_bytes)
                 self._follow(feed.name, Stream(feed, self._ingestor, self._database))
             except Misconfigured as error:
                 logger.error("a %s feed cannot be read: %s", self._spec.kind, error)

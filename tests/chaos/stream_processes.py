@@ -19,6 +19,7 @@ from include.quarry.feeds.pace import Pace
 from include.quarry.feeds.stream import Stream
 from include.quarry.settings import Settings
 
+_MAX_BYTES = 10**6
 POINTS = ("before commit", "after commit", "after the source was told", "after a pull")
 
 
@@ -42,12 +43,12 @@ def _read(home: Path, which: int) -> None:
     settings = Settings(home=home, feeds=str(home / "feeds.yaml"))
     spec = load_feed_specs(Path(settings.feeds))[which]
     database = Database(settings.catalog_url)
-    feed = open_change_feed(spec, database)
+    feed = open_change_feed(spec, database, _MAX_BYTES)
     point = home / f"point-{spec.kind}"
     if point.exists():
         _arm(point.read_text(), feed)
         point.unlink()
-    Stream(feed, Ingestor(database, make_chunker, 10**6), database, Pace(least=4, most=64, wait_s=0.1)).run()
+    Stream(feed, Ingestor(database, make_chunker, _MAX_BYTES), database, Pace(least=4, most=64, wait_s=0.1)).run()
 
 
 def _arm(point: str, feed: Any) -> None:

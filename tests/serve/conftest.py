@@ -118,7 +118,10 @@ def api(
 ) -> Iterator[Api]:
     home: Path = tmp_path_factory.mktemp("serve")
     feeds, plans = home / "feeds.yaml", home / "plans.yaml"
-    feeds.write_text(json.dumps({"feeds": [{"kind": "kafka", "servers": broker, "topic": TOPIC}]}))
+    watched = home / "watched"
+    watched.mkdir()
+    topic = {"kind": "kafka", "servers": broker, "topic": TOPIC}
+    feeds.write_text(json.dumps({"feeds": [topic, {"kind": "folder", "path": str(watched), "tenant": "red"}]}))
     plans.write_text((REPOSITORY / "include/plans.yaml").read_text().replace("tenants: {}", LIMITED))
     others = {"feeds": str(feeds), "plans": plans, "redis_url": redis.url if redis else "", "cache_answers": True}
     shared = {"cache": "memcached", "memcached_url": memcached.address} if memcached else {}

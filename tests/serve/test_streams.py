@@ -29,6 +29,20 @@ def test_an_event_is_searchable_and_its_delete_is_gone(api: Api, broker: str, wo
     print(f"searchable after {statistics.median(seconds):.2f} s (median of 5), gone after {gone_s:.2f} s")
 
 
+def test_a_file_is_found_at_each_moment_while_it_is_moved_and_gone_when_it_is_deleted(api: Api, word: str) -> None:
+    watched = api.installation.settings.home / "watched"
+    here, there = watched / f"{word}.txt", watched / f"moved-{word}.txt"
+    here.write_text(f"The {word} stands in the yard.")
+    poll(lambda: here.name in api.found(word, "red"), "the file", _PATIENCE_S)
+    here.rename(there)
+    seen = [api.found(word, "red") & {here.name, there.name}]
+    while seen[-1] != {there.name}:
+        assert seen[-1], f"the file is nowhere after {len(seen)} looks"
+        seen.append(api.found(word, "red") & {here.name, there.name})
+    there.unlink()
+    poll(lambda: there.name not in api.found(word, "red"), "the delete", _PATIENCE_S)
+
+
 def test_garbage_on_the_topic_stops_nothing(api: Api, broker: str, word: str) -> None:
     producer = Producer({"bootstrap.servers": broker})
     for value in (b"not JSON", b"{}", None):

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from include.quarry.errors import Misconfigured
+from include.quarry.feeds.folder import FolderFeed
 from include.quarry.feeds.rows import RowMapping
 from include.quarry.records import STREAM_FEEDS
 
@@ -96,7 +97,24 @@ class PostgresSpec(Part):
         return self.table if "." in self.table else f"public.{self.table}"
 
 
-FeedSpec = Annotated[KafkaSpec | PubSubSpec | PostgresSpec, Field(discriminator="kind")]
+class FolderSpec(Part):
+    """A folder that every replica sees, and looks through all the time; each change is accepted from one of them.
+
+    It is the same feed as one that is read on a schedule: whichever comes first has the change, and either may stop.
+    """
+
+    kind: Literal["folder"]
+    path: Annotated[str, StringConstraints(pattern=r"^/")]
+    corpus: Name = "main"
+    tenant: Name = "default"
+
+    @property
+    def feed(self) -> str:
+        """Name of the feed, as its offsets and documents have it."""
+        return FolderFeed(Path(self.path), self.corpus, self.tenant, max_bytes=0).name
+
+
+FeedSpec = Annotated[KafkaSpec | PubSubSpec | PostgresSpec | FolderSpec, Field(discriminator="kind")]
 
 
 class FeedSpecs(Part):

@@ -52,7 +52,7 @@ class Ingestor:
         every transaction that may have brought something."""
         self._database = database
         self._make_chunker = make_chunker
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._work = work
         self._accepted = accepted
 
@@ -161,9 +161,9 @@ class Ingestor:
 
     def _parse(self, raw: RawDocument) -> list[Block]:
         document_key(*raw.key)
-        if len(raw.content) > self._max_bytes:
+        if len(raw.content) > self.max_bytes:
             raise ContentTooLarge(
-                f"document {raw.key.doc_id!r} has {len(raw.content)} bytes; allowed are {self._max_bytes}; "
+                f"document {raw.key.doc_id!r} has {len(raw.content)} bytes; allowed are {self.max_bytes}; "
                 "split it, or raise QUARRY_MAX_DOCUMENT_BYTES"
             )
         return list(parser_for(raw.content_type).blocks(raw.content))

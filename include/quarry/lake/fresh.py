@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -41,13 +41,16 @@ class FreshTail:
         bulk_grace_s: float,
         batch_size: int = 64,
         work: Work | None = None,
+        streams: Iterable[str] = (),
     ) -> None:
+        """`streams` are the feeds that are read as streams here, those too that a schedule may read as well."""
         self._database = database
         self._lake = lake
         self._embedder_of = embedder_of
         self._owner = owner
         self._bulk_grace = timedelta(seconds=bulk_grace_s)
         self._batch_size = batch_size
+        self._streams = tuple(streams)
         self._work = work or Work()
         self._done_until: dict[_Target, tuple[int, datetime]] = {}
         self._passed: dict[tuple[_Target, bool], tuple[int, datetime]] = {}
@@ -124,7 +127,7 @@ class FreshTail:
     def _pending(self, target: _Target, claimant: str | None) -> list[PendingText]:
         now = datetime.now(UTC)
         common = PendingQuery(*target, claimant=claimant, limit=self._batch_size)
-        uploads = replace(common, fresh=True)
+        uploads = replace(common, fresh=True, streams=self._streams)
         overdue = replace(common, changed_until=now - self._bulk_grace)
         with self._database.read() as connection:
             for query in (uploads, overdue):

@@ -24,7 +24,8 @@ class PendingText:
 class PendingQuery:
     """Whose texts: one corpus, the chunks of one chunker, one vector space; and of which documents.
 
-    `fresh` leaves only what users send and streams bring, which is embedded at once, not what a schedule reads.
+    `fresh` leaves only what users send and streams bring, which is embedded at once, not what a schedule reads; feeds
+    in `streams` are read as a stream, whatever their name says.
     `after` leaves out documents whose newest change is that one or an earlier one.
     With `claimant`, texts that another owner is embedding right now are left out, so that they fill up no `limit`.
     """
@@ -35,6 +36,7 @@ class PendingQuery:
     changed_from: datetime | None = None
     changed_until: datetime | None = None
     fresh: bool = False
+    streams: tuple[str, ...] = ()
     after: int = 0
     claimant: str | None = None
     limit: int | None = None
@@ -84,7 +86,7 @@ def _select(wanted: PendingQuery) -> sa.Select[tuple[str, str, str, int, int]]:
         query = query.where(documents.c.accepted_at < wanted.changed_until)
     if wanted.fresh:
         feed = documents.c.feed
-        query = query.where(sa.or_(feed == UPLOAD_FEED, feed.startswith(STREAM_FEEDS)))
+        query = query.where(sa.or_(feed.in_([UPLOAD_FEED, *wanted.streams]), feed.startswith(STREAM_FEEDS)))
     if wanted.claimant is not None:
         same_text = sa.and_(claims.c.fingerprint == wanted.fingerprint, claims.c.text_hash == chunks.c.text_hash)
         by_another = sa.and_(claims.c.owner != wanted.claimant, claims.c.expires_at > datetime.now(UTC))

@@ -6,18 +6,19 @@ from pathlib import Path
 import pytest
 
 from include.quarry.errors import Misconfigured
-from include.quarry.feeds.feed_specs import KafkaSpec, PostgresSpec, PubSubSpec, load_feed_specs
+from include.quarry.feeds.feed_specs import FolderSpec, KafkaSpec, PostgresSpec, PubSubSpec, load_feed_specs
 
 EXAMPLE = Path(__file__).parents[3] / "include/feeds/example.yaml"
 VARIABLES = {"KAFKA_PASSWORD": "secret", "ARTICLES_DSN": "postgresql://x"}
 
 
 def test_the_example_is_what_it_shows() -> None:
-    events, debezium, subscription, table = load_feed_specs(EXAMPLE, VARIABLES)
+    events, debezium, subscription, folder, table = load_feed_specs(EXAMPLE, VARIABLES)
     assert isinstance(events, KafkaSpec) and events.options["sasl.password"] == "secret"
     assert isinstance(debezium, KafkaSpec) and debezium.rows is not None and debezium.rows.key == ("id",)
     assert isinstance(subscription, PubSubSpec)
     assert subscription.feed == "stream:pubsub:my-project:documents-quarry"
+    assert isinstance(folder, FolderSpec) and folder.path == "/srv/handbook"
     assert isinstance(table, PostgresSpec) and table.dsn == "postgresql://x"
     assert "postgresql://x" not in repr(table)
 
@@ -35,6 +36,7 @@ def test_a_secret_that_is_not_set_is_named() -> None:
         ("feeds: [{kind: kafka, servers: x, topic: y, more: z}]", "feeds.0.kafka.more"),
         ("feeds: [{kind: postgres, dsn: x, table: t, rows: {key: [], text: [b]}}]", "rows.key"),
         ("feeds: [{kind: postgres, dsn: x, table: t, slot: 'a; b', rows: {key: [a], text: [b]}}]", "slot"),
+        ("feeds: [{kind: folder, path: handbook}]", "feeds.0.folder.path"),
         ("feeds: 7", "feeds"),
         ("{", "cannot be read"),
     ],

@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -13,11 +14,15 @@ from include.quarry.catalog.log import Accepted, accept_delete, find_document
 from include.quarry.catalog.quarantine import list_quarantine
 from include.quarry.catalog.schema import changes
 from include.quarry.errors import Unavailable
+from include.quarry.feeds.feed_specs import FolderSpec
 from include.quarry.feeds.folder import FolderFeed
 from include.quarry.feeds.ingestion import FeedPass, IngestReport, make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.listing import ListedFeed
-from include.quarry.feeds.protocol import Batch
+from include.quarry.feeds.opening import open_change_feed
+from include.quarry.feeds.pace import Pace
+from include.quarry.feeds.protocol import Batch, FeedItem
+from include.quarry.feeds.stream import Stream
 from include.quarry.operations.health import wait_until
 from include.quarry.records import DocumentKey
 
@@ -126,6 +131,49 @@ def test_a_move_is_known_though_the_pass_was_killed_before_it_told_of_it(
 
 def _killed(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_folder_is_the_same_feed_on_a_schedule_and_as_a_stream(folder: Folder) -> None:
+    folder.write("a.txt", "The text of a.")
+    folder.write("b.txt", "The text of b.")
+    folder.scan()
+    folder.write("a.txt", "Another text of a.")
+    (folder.path / "b.txt").unlink()
+    spec = FolderSpec(kind="folder", path=f"{folder.path}/")
+    stream = Stream(
+        open_change_feed(spec, folder.database, MAX_BYTES),
+        Ingestor(folder.database, make_chunker, MAX_BYTES),
+        folder.database,
+        Pace(wait_s=0.01),
+    )
+    while stream.step():
+        pass
+    assert (folder.text("a.txt"), folder.text("b.txt")) == ("Another text of a.", None)
+    assert folder.scan() == IngestReport(seen=1, changed=0, unchanged=1, deleted=0, quarantined=0)
+
+
+def test_a_folder_in_which_nothing_happens_rests_longer_the_longer_it_takes(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    now = [0.0]
+    monkeypatch.setattr(
+        "include.quarry.feeds.listing.time", SimpleNamespace(sleep=rests.append, monotonic=lambda: now[0])
+    )
+    folder.write("a.txt", "The text of a.")
+    feed = ListedFeed(FolderFeed(folder.path, "main", "default", MAX_BYTES), "main", "default", folder.database)
+    items = feed._listing.items
+
+    def slowly() -> Iterator[FeedItem]:
+        now[0] += 10
+        return items()
+
+    monkeypatch.setattr(feed._listing, "items", slowly)
+    ingestor = Ingestor(folder.database, make_chunker, MAX_BYTES)
+    stream = Stream(feed, ingestor, folder.database, Pace(wait_s=0.5))
+    while len(rests) < 2:
+        stream.step()
+    assert rests == [0.5, 90.0]
 
 
 def test_unchanged_files_are_not_even_read(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ from include.quarry.quarantine.rereading import read_again
 from include.quarry.records import DocumentKey
 from tests.servers.pubsub import PubSubServer, Topic, pubsub
 
+MAX_BYTES = 10_000
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PubSubServer]:
@@ -51,7 +53,7 @@ def open_stream(database: Database):
     streams: list[Stream] = []
 
     def open_stream(topic: Topic) -> Stream:
-        streams.append(Stream(open_change_feed(spec(topic), database), ingestor(database), database))
+        streams.append(Stream(open_change_feed(spec(topic), database, MAX_BYTES), ingestor(database), database))
         return streams[-1]
 
     yield open_stream
@@ -64,7 +66,7 @@ def spec(topic: Topic) -> PubSubSpec:
 
 
 def ingestor(database: Database) -> Ingestor:
-    return Ingestor(database, make_chunker, 10_000)
+    return Ingestor(database, make_chunker, MAX_BYTES)
 
 
 def send(topic: Topic, doc_id: str, text: str | None) -> None:
@@ -110,7 +112,7 @@ def test_an_acknowledgement_that_got_lost_does_not_make_a_change_count_twice(
 
 def test_what_a_reader_held_for_too_long_cannot_overtake_what_came_after(server, topic, database, open_stream) -> None:
     send(topic, "a", "one")
-    slow = open_change_feed(spec(topic), database)
+    slow = open_change_feed(spec(topic), database, MAX_BYTES)
     (held,) = slow.pull(lambda _: None, limit=10, wait_s=5)
     server.lapse()
     send(topic, "a", "two")
@@ -122,7 +124,7 @@ def test_what_a_reader_held_for_too_long_cannot_overtake_what_came_after(server,
 
 def test_one_key_is_not_read_past_what_another_reader_has_in_hand(server, topic, database, open_stream) -> None:
     send(topic, "a", "one")
-    first = open_change_feed(spec(topic), database)
+    first = open_change_feed(spec(topic), database, MAX_BYTES)
     (held,) = first.pull(lambda _: None, limit=10, wait_s=5)
     send(topic, "a", "two")
     second = open_stream(topic)
@@ -137,7 +139,7 @@ def test_one_key_is_not_read_past_what_another_reader_has_in_hand(server, topic,
 def test_a_handful_larger_than_asked_for_is_given_in_parts(topic, database) -> None:
     for number in range(5):
         send(topic, "a", f"text {number}")
-    feed = open_change_feed(spec(topic), database)
+    feed = open_change_feed(spec(topic), database, MAX_BYTES)
     sizes = []
     for limit in (5, 2, 2, 2):  # the first is taken for lost
         for batch in feed.pull(lambda _: None, limit=limit, wait_s=5):
@@ -155,7 +157,7 @@ def test_leases_are_extended_while_a_handful_is_worked_on(
 ) -> None:
     monkeypatch.setattr(feed_module, "_EXTEND_EVERY_S", 0.01)
     send(topic, "a", "one")
-    before, feed = server.extensions, open_change_feed(spec(topic), database)
+    before, feed = server.extensions, open_change_feed(spec(topic), database, MAX_BYTES)
     (held,) = feed.pull(lambda _: None, limit=10, wait_s=5)
     wait_until(lambda: server.extensions > before + 3, "extensions", 30, lambda _: None)
     feed.accepted(held.partition, held.ends)
@@ -203,7 +205,7 @@ def test_what_cannot_be_understood_is_set_aside_and_can_be_read_again(topic, dat
 
 def test_a_subscription_that_keeps_no_order_is_refused(server, database) -> None:
     topic = Topic(enable_message_ordering=False)
-    feed = open_change_feed(spec(topic), database)
+    feed = open_change_feed(spec(topic), database, MAX_BYTES)
     with pytest.raises(Misconfigured, match="keeps no order"):
         feed.pull(lambda _: None, limit=1, wait_s=0)
     feed.close()
@@ -212,7 +214,7 @@ def test_a_subscription_that_keeps_no_order_is_refused(server, database) -> None
 
 def test_a_subscription_that_does_not_exist_is_named(topic, database) -> None:
     nowhere = PubSubSpec(kind="pubsub", project=topic.project, subscription="nowhere")
-    feed = open_change_feed(nowhere, database)
+    feed = open_change_feed(nowhere, database, MAX_BYTES)
     with pytest.raises(Misconfigured, match="projects/quarry-tests/subscriptions/nowhere"):
         feed.pull(lambda _: None, limit=1, wait_s=0)
     feed.close()
@@ -222,4 +224,4 @@ def test_a_feed_without_credentials_is_refused(topic, database, monkeypatch, tmp
     monkeypatch.delenv("PUBSUB_EMULATOR_HOST")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(Misconfigured, match=topic.subscription):
-        open_change_feed(spec(topic), database)
+        open_change_feed(spec(topic), database, MAX_BYTES)

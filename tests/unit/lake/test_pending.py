@@ -87,4 +87,6 @@ def test_a_claim_in_another_space_holds_nobody_off(three_days: Database) -> None
 def test_what_users_send_and_streams_bring_can_be_asked_for_alone(three_days: Database) -> None:
     put(three_days, "upload", "Uploaded.", at=DAY, feed="http")
     put(three_days, "row", "Streamed.", at=DAY, feed="stream:postgres:slot:notes")
+    put(three_days, "file", "Watched.", at=DAY, feed="folder:main:default:/watched")
     assert pending(three_days, fresh=True) == ["Uploaded.", "Streamed."]
+    assert "Watched." in pending(three_days, fresh=True, streams=("folder:main:default:/watched",))

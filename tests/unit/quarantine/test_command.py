@@ -225,7 +225,7 @@ def test_what_the_catalog_cannot_store_is_set_aside_and_the_partition_goes_on(
 def test_the_feed_is_found_by_the_name_that_its_reader_gives_it(events: Stream) -> None:
     topic, table = load_feed_specs(Path(load_settings().feeds))
     for spec in (topic, table):
-        feed = open_change_feed(spec, events._database)
+        feed = open_change_feed(spec, events._database, 10**6)
         assert feed.name == spec.feed
         feed.close()
 
