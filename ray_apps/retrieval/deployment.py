@@ -2,11 +2,9 @@
 
 import asyncio
 import gc
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -26,12 +24,14 @@ from include.quarry.gateway.composition import open_door
 from include.quarry.gateway.retrieval_routes import retrieval_routes
 from include.quarry.gateway.visit import Visit
 from include.quarry.lake.vectors import VectorLake
+from include.quarry.operations.installation import Installation
 from include.quarry.records import Scope
 from include.quarry.retrieval.protocol import Shard
 from include.quarry.retrieval.retriever import QueryEncoder, Retrieval
 from include.quarry.routing.fresh_reads import FreshReads
 from include.quarry.routing.opening import OpenVersion, opens_elsewhere, opens_here
 from include.quarry.routing.resident import Resident, ResidentIndexes
+from include.quarry.routing.scratch import Scratch
 from include.quarry.routing.shadow import Comparisons
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
@@ -54,7 +54,7 @@ class RetrievalDeployment:
         """With groups of shards, versions in shards are held by those: the n-th shard by group n modulo their count."""
         favour_requests()
         self._settings = settings
-        self._scratch = tempfile.TemporaryDirectory(prefix="quarry-replica-")
+        self._scratch = Scratch(Installation(settings).home)
         database = Database(settings.catalog_url)
         lake = VectorLake(database, settings.lake_uri)
         self._comparisons = Comparisons(database, patience_s=settings.canary_timeout_s)
@@ -63,7 +63,7 @@ class RetrievalDeployment:
         self._indexes = ResidentIndexes(
             database,
             lake,
-            Path(self._scratch.name),
+            self._scratch.path,
             _encoder_of(settings),
             interval_s=settings.follow_interval_s,
             always=ALWAYS,

@@ -1,9 +1,7 @@
 """A group of shards as a deployment of its own: each replica holds every n-th shard of the versions on the routes."""
 
 import asyncio
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -11,12 +9,14 @@ from ray import serve
 from include.quarry.catalog.database import Database
 from include.quarry.errors import Unavailable
 from include.quarry.lake.vectors import VectorLake
+from include.quarry.operations.installation import Installation
 from include.quarry.records import Chunk, Float32, WordCounts
 from include.quarry.retrieval.index import Index
 from include.quarry.retrieval.protocol import Proposed
 from include.quarry.retrieval.shard_group import ShardGroup
 from include.quarry.routing.opening import opens_group
 from include.quarry.routing.resident import ResidentIndexes
+from include.quarry.routing.scratch import Scratch
 from include.quarry.settings import Settings
 from include.quarry.specs import EmbeddingSpec
 from ray_apps.retrieval.addresses import ALWAYS, Address
@@ -27,13 +27,13 @@ class ShardsDeployment:
     """Answers the replicas that scatter queries; see `Shard`. Follows the log and the routes like they do."""
 
     def __init__(self, settings: Settings, group: int, groups: int) -> None:
-        self._scratch = tempfile.TemporaryDirectory(prefix="quarry-shards-")
+        self._scratch = Scratch(Installation(settings).home)
         database = Database(settings.catalog_url)
         lake = VectorLake(database, settings.lake_uri)
         self._indexes = ResidentIndexes(
             database,
             lake,
-            Path(self._scratch.name),
+            self._scratch.path,
             _NoEncoder,
             interval_s=settings.follow_interval_s,
             always=ALWAYS,

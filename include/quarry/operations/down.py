@@ -1,4 +1,4 @@
-"""Stop the platform and check that nothing is left: no process, no port, no socket."""
+"""Stop the platform and check that nothing is left: no process, no port, no socket, no working folder."""
 
 import shutil
 import time
@@ -12,6 +12,7 @@ from include.quarry.operations.ports import holder_of, is_taken, ports_of
 from include.quarry.operations.processes import describe, end, is_alive, processes_of
 from include.quarry.operations.progress import Phase, console, phase
 from include.quarry.operations.serving import ServeApi
+from include.quarry.routing.scratch import remove_abandoned
 
 _SERVE_S = 12.0
 _SUPERVISOR_S = 45.0
@@ -81,5 +82,6 @@ def _require_free_ports(installation: Installation) -> None:
 
 def _forget(installation: Installation) -> None:
     installation.supervisor_pid.unlink(missing_ok=True)
+    remove_abandoned(installation.home)
     if installation.sockets.is_dir():
         shutil.rmtree(installation.sockets)

@@ -1,14 +1,17 @@
 """What an operator sees who starts it wrongly: a sentence, never a traceback."""
 
+import os
 import stat
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 from include.quarry.__main__ import main
 from include.quarry.operations.installation import REPOSITORY
 from include.quarry.operations.ports import ports_of
+from include.quarry.routing.scratch import Scratch
 from include.quarry.settings import load_settings
 
 
@@ -68,3 +71,12 @@ def test_a_file_that_is_not_there_stops_the_start_before_anything_runs(name, sai
     load_settings.cache_clear()
     assert main(["up"]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_down_leaves_no_working_folder_of_a_replica_that_was_killed(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    killed = Scratch(home)
+    (killed.path / "words").write_text("of a tenant")
+    os.close(killed._lock)  # as the system does when it ends a process
+    assert main(["down"]) == 0
+    assert not killed.path.exists()
