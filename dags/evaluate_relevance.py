@@ -13,9 +13,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from airflow.sdk import Param, task
+from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
-from quarry_dag import at, quarry_dag
+from quarry_dag import at, quarry_dag, suite_param
 
 from include.quarry.settings import load_settings
 
@@ -26,7 +26,7 @@ with quarry_dag(
     doc=__doc__,
     schedule=at("30 3 * * *"),
     tags=["evaluation"],
-    params={"suite": Param("auto", type="string", minLength=1, description="Suite: a name, a folder, or `auto`")},
+    params={"suite": suite_param("Suite: a name, a folder, or `auto`")},
 ) as dag:
 
     @task.bash(cwd=str(ROOT), append_env=True, retries=0)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from airflow.sdk import Param, PartitionedAssetTimetable, chain, task
 from approval import VersionApproval
-from quarry_dag import DRIFT, LAKE, final, name_param, quarry_dag, run_to_the_end, spec_param
+from quarry_dag import DRIFT, LAKE, final, name_param, quarry_dag, run_to_the_end, spec_param, suite_param
 from ray_job_operator import RayJobOperator
 
 from include.quarry.settings import load_settings
@@ -36,7 +36,7 @@ with quarry_dag(
     params={
         "corpus": name_param("main", "Corpus to index"),
         "spec": spec_param(),
-        "suite": Param("auto", type="string", description="Suite of the gate; `auto` is the corpus's, empty is none"),
+        "suite": suite_param("Suite of the gate; `auto` is the corpus's, empty is none", ""),
         "approval": Param(False, type="boolean", description="Wait for a person's word before the promotion"),
     },
 ) as dag:

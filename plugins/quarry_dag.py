@@ -89,6 +89,16 @@ def spec_param() -> Param:
     )
 
 
+def suite_param(description: str, *more: str) -> Param:
+    """A parameter that names a suite: `auto`, a shipped one, a folder, or one of `more`.
+
+    A mistyped name would else come out when all that is to be judged has been built.
+    """
+    names = ["auto", *sorted(path.name for path in (ROOT / "evaluation/suites").iterdir() if path.is_dir())]
+    allowed = [{"enum": [*names, *more]}, {"pattern": "/"}]
+    return Param("auto", type="string", anyOf=allowed, examples=names, description=description)
+
+
 @contextmanager
 def final() -> Iterator[None]:
     """Verdicts are not asked for twice: what was refused fails the task for good."""
