@@ -15,6 +15,7 @@ from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.operations.processes import end, processes_of
 from include.quarry.operations.programs import environment_of, ray
 from include.quarry.operations.serving import ServeApi, serve_document
+from include.quarry.routing.scratch import remove_abandoned
 from include.quarry.settings import Settings
 
 _START_S = 240.0
@@ -55,6 +56,7 @@ def ray_head(settings: Settings) -> Iterator[Installation]:
             process.terminate()
             end(left | processes_of(installation), patience_s=15)
             process.wait()
+            remove_abandoned(installation.home)
     rmtree(installation.sockets)
 
 

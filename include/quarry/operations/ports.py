@@ -3,12 +3,16 @@
 import errno
 import socket
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 import psutil
 
 from include.quarry.errors import Conflict, Misconfigured
 from include.quarry.settings import Settings
+
+_WORKERS = (10_001, 32_768)
+"""Above Ray's client server, and below what Linux gives to whoever asks for any port."""
 
 
 class Port(NamedTuple):
@@ -26,6 +30,13 @@ def ports_of(settings: Settings) -> tuple[Port, ...]:
         for name, field in type(settings).model_fields.items()
         if name.endswith("_port")
     )
+
+
+def worker_ports(settings: Settings) -> tuple[int, int]:
+    """The lowest and highest port for Ray's workers: the widest range that has none of ours, which Ray would refuse."""
+    inside = (port.number for port in ports_of(settings) if _WORKERS[0] < port.number < _WORKERS[1])
+    below, above = max(pairwise(sorted((*_WORKERS, *inside))), key=lambda pair: pair[1] - pair[0])
+    return below + 1, above - 1
 
 
 def require_free(ports: Iterable[Port], host: str) -> None:

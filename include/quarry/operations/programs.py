@@ -16,6 +16,7 @@ from pathlib import Path
 
 from include.quarry.errors import Misconfigured, NotFound
 from include.quarry.operations.installation import MARK, REPOSITORY, Installation
+from include.quarry.operations.ports import worker_ports
 
 PART = "QUARRY_PART"
 """Environment variable that names the part a process belongs to."""
@@ -83,6 +84,7 @@ def mlflow(installation: Installation) -> Program:
 def ray(installation: Installation) -> Program:
     """The Ray head, with the dashboard and the job API. Serve's HAProxy ingress is started inside it."""
     settings = installation.settings
+    lowest, highest = worker_ports(settings)
     flags = {
         "node-ip-address": settings.host,
         "port": settings.ray_gcs_port,
@@ -91,8 +93,8 @@ def ray(installation: Installation) -> Program:
         "dashboard-agent-listen-port": settings.ray_agent_port,
         "ray-client-server-port": settings.ray_client_port,
         "metrics-export-port": settings.metrics_port,
-        "min-worker-port": 0,  # any free ones; Ray's own choice, 10002 to 19999, forbids those to everything else
-        "max-worker-port": 0,
+        "min-worker-port": lowest,
+        "max-worker-port": highest,
         "num-cpus": settings.ray_cpus,
         "object-store-memory": settings.object_store_bytes,
         "temp-dir": installation.ray,

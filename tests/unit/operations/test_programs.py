@@ -84,5 +84,14 @@ def test_the_wrapper_moves_haproxys_statistics_to_the_host_and_nothing_else(inst
     ]
 
 
-def test_ray_leaves_every_port_to_who_is_given_it(installation):
-    assert {"--min-worker-port=0", "--max-worker-port=0"} <= set(program(installation, "ray").command)
+@pytest.mark.parametrize(
+    ("ports", "lowest", "highest"),
+    [
+        ({}, 10_002, 32_767),
+        ({"http_port": 18_000, "airflow_port": 18_080}, 18_081, 32_767),
+        ({"http_port": 30_000, "ray_client_port": 11_001}, 11_002, 29_999),
+    ],
+)
+def test_rays_workers_have_none_of_the_ports_that_are_given_to_others(tmp_path, ports, lowest, highest):
+    there = Installation(Settings(home=tmp_path, _env_file=None, **ports))
+    assert {f"--min-worker-port={lowest}", f"--max-worker-port={highest}"} <= set(program(there, "ray").command)
