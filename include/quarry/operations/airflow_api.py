@@ -73,11 +73,11 @@ class AirflowApi:
 
 
 def read_password(path: Path) -> str:
-    """The password that Airflow made up for `admin`. Raises `Unavailable` before it has."""
+    """The password of Airflow's `admin`. Raises `Unavailable` before the first start."""
     try:
         return str(json.loads(path.read_text())[USER])
     except (OSError, ValueError, KeyError) as error:
-        raise Unavailable(f"Airflow has not written its password to {path} yet: {error}") from error
+        raise Unavailable(f"{path}, which `make up` writes, tells no password for Airflow: {error}") from error
 
 
 def _run(document: Mapping[str, Any]) -> DagRun:

@@ -17,7 +17,7 @@ def is_healthy(part: Program, timeout_s: float = 2.0) -> bool:
         headers = {"Authorization": f"Bearer {part.health_token}"} if part.health_token else {}
         response = httpx.get(part.health_url, headers=headers, timeout=timeout_s, trust_env=False)
         return response.is_success and (not part.health_key or response.json()[part.health_key]["status"] == "healthy")
-    except (httpx.HTTPError, ValueError, KeyError):
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):  # a stranger at the port says something else
         return False
 
 

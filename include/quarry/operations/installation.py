@@ -79,7 +79,7 @@ class Installation:
 
     @property
     def airflow_passwords(self) -> Path:
-        """The file in which Airflow's simple auth manager writes the password it makes up for `admin`."""
+        """The file in which Airflow's simple auth manager looks for the password of `admin`."""
         return self.airflow / "simple_auth_manager_passwords.json.generated"
 
     @property

@@ -1,7 +1,12 @@
 """Start the platform: look before leaping, migrate, start the parts, wait until each is well."""
 
+import json
 import os
+import secrets
+import shutil
 import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,6 +17,7 @@ from include.quarry.errors import Conflict, Misconfigured, Unavailable
 from include.quarry.feeds.feed_specs import load_feed_specs
 from include.quarry.gateway.composition import open_door
 from include.quarry.generation.prices import read_prices
+from include.quarry.operations.airflow_api import USER
 from include.quarry.operations.health import is_healthy, wait_until
 from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.operations.mistyped import require_known
@@ -22,7 +28,10 @@ from include.quarry.operations.progress import Phase, console, phase
 from include.quarry.operations.serving import ServeApi, serve_document
 from include.quarry.operations.supervision import settings_changed, start, start_part, states, supervisor_process
 
-_FIRST = ("ray", "mlflow")
+_STAGES = {"ray": 0, "mlflow": 0, "airflow-scheduler": 2}
+"""Ray gives its own parts 30 s to find each other (ray/_private/node.py), and a task whose start Airflow's API does not
+hear of has failed: so everything else waits for Ray, and the scheduler for everything else."""
+_SESSIONS_KEPT = 4
 
 
 def up(installation: Installation) -> None:
@@ -38,20 +47,25 @@ def up(installation: Installation) -> None:
     else:
         _require_clean(installation)
         installation.prepare()
+        choose_password(installation)
+        forget_sessions(installation)
         with phase("migrate the catalog"):
             migrate(installation.settings.catalog_url)
         with phase("migrate Airflow's database"):
             _migrate_airflow(installation, parts)
         start(installation, parts)
-    # Ray gives its own parts 30 s to find each other (ray/_private/node.py); the rest waits until it has.
-    first = [part for part in parts if part.name in _FIRST]
-    for stage in (first, [part for part in parts if part not in first]):
+    for stage in stages(parts):
         for part in stage:
             start_part(installation, part.name)
         for part in stage:
             if not is_healthy(part):
                 with phase(f"start {part.name}") as step:
                     _wait_for(installation, part, step)
+
+
+def stages(parts: Sequence[Program]) -> list[list[Program]]:
+    """The parts, those together that start at once."""
+    return [[part for part in parts if _STAGES.get(part.name, 1) == stage] for stage in range(3)]
 
 
 def _require_clean(installation: Installation) -> None:
@@ -67,6 +81,18 @@ def _require_clean(installation: Installation) -> None:
     read_prices(REPOSITORY / settings.prices)
     if settings.feeds:
         load_feed_specs(REPOSITORY / settings.feeds)
+
+
+def choose_password(installation: Installation) -> None:
+    """Make up the password of Airflow's `admin`, unless there is one. Airflow would print it into its log."""
+    with suppress(FileExistsError), installation.airflow_passwords.open("x") as file:
+        file.write(json.dumps({USER: secrets.token_urlsafe(15)}) + "\n")
+
+
+def forget_sessions(installation: Installation) -> None:
+    """Remove all but the newest of Ray's sessions, which hold logs: Ray keeps each for ever."""
+    for session in sorted(installation.ray.glob("session_2*"))[:-_SESSIONS_KEPT]:
+        shutil.rmtree(session, ignore_errors=True)
 
 
 def _migrate_airflow(installation: Installation, parts: tuple[Program, ...]) -> None:

@@ -4,9 +4,25 @@ from pathlib import Path
 
 import yaml
 
+from include.quarry.operations.installation import Installation
+from include.quarry.settings import Settings
+
 COMPOSE = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.airflow.yml").read_text())
 
 
 def test_no_secret_stands_in_a_command_which_everybody_on_the_machine_may_read():
     for name, service in COMPOSE["services"].items():
         assert "PASSWORD" not in str(service.get("command")), name
+
+
+def test_who_builds_a_version_finds_the_password_that_airflow_was_given():
+    airflow = COMPOSE["services"]["airflow-api"]
+    place = str(Installation(Settings(home="/state", _env_file=None)).airflow_passwords)
+    assert airflow["environment"]["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] == place
+    assert f"/run/secrets/airflow_passwords {place};" in airflow["command"][-1]
+
+
+def test_no_task_starts_before_airflow_can_hear_of_it():
+    scheduler, airflow = (COMPOSE["services"][name] for name in ("airflow-scheduler", "airflow-api"))
+    assert scheduler["depends_on"]["airflow-api"] == {"condition": "service_healthy"}
+    assert airflow["healthcheck"]["test"]
