@@ -79,7 +79,9 @@ def _run(options: argparse.Namespace, installation: Installation) -> int:
             return 1 if fine is False else 0
         case "token":
             from include.quarry.gateway.composition import make_token
+            from include.quarry.limits.plans import read_plans
 
+            read_plans(settings.plans).of(options.tenant, options.plan)  # raises where there is no such plan
             scopes = options.scopes.replace(",", " ").split()
             who = {"subject": options.subject, "priority": options.priority, "plan": options.plan}
             print(make_token(settings, options.tenant, *scopes, ttl_s=options.ttl, **who))

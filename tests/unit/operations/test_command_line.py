@@ -80,3 +80,8 @@ def test_down_leaves_no_working_folder_of_a_replica_that_was_killed(home, tmp_pa
     os.close(killed._lock)  # as the system does when it ends a process
     assert main(["down"]) == 0
     assert not killed.path.exists()
+
+
+def test_a_token_of_a_plan_that_there_is_not_is_not_made(capsys):
+    assert main(["token", "--plan", "standart"]) == 1
+    assert "standard" in capsys.readouterr().err
