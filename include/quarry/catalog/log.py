@@ -4,19 +4,19 @@ An upsert writes the change, the document and its chunks together; a caller that
 same connection gets the promise that nothing is lost and nothing is doubled, whatever is killed when.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
 
+from include.quarry.catalog.cutting import chunk_rows
 from include.quarry.catalog.database import insert_many
 from include.quarry.catalog.feed_schema import quarantine
 from include.quarry.catalog.schema import changes, chunks, documents
-from include.quarry.records import UPLOAD_FEED, DocumentKey, Passage, RawDocument, hash_text
+from include.quarry.records import UPLOAD_FEED, DocumentKey, Passage, RawDocument
 
 Outline = list[tuple[str, int, int]]
 _KEYS_PER_QUERY = 800  # stays below the parameter limit of every SQLite build
@@ -101,40 +101,39 @@ def accept_delete(
     Where the document was only moved, indexes show it until they can show `moved_to`, which was accepted before, and so
     with whatever had been moved here; one that went to another tenant goes at once.
     """
-    present, d = find_document(connection, key), documents.c
-    _end_moves(connection, _leave_quarantine(connection, [key]), feed)
-    if present is None:
-        return None
-    if present.deleted:
-        return Accepted(present.seq, present.version, changed=False)
-    change = {"kind": "delete", "doc_version": present.version + 1, "feed": feed, "accepted_at": datetime.now(UTC)}
-    (accepted,) = _append(connection, [{**key._asdict(), **change, "source_at": at, "replay_of": replay_of}])
-    gone = {"seq": accepted.seq, "version": accepted.doc_version, "deleted": True, "text": "", "outline": []}
-    stays = moved_to is not None and moved_to[:2] == key[:2]
-    gone["moved_to"] = moved_to.doc_id if moved_to is not None and stays else None
-    by = {"feed": feed, "accepted_at": datetime.now(UTC)}
-    connection.execute(sa.update(documents).where(_is(documents, key)).values(**gone, **by))
-    connection.execute(sa.delete(chunks).where(_is(chunks, key)))
-    if stays:
+    (accepted,) = accept_deletes(connection, [key], feed, at, replay_of=replay_of)
+    if accepted is not None and accepted.changed and moved_to is not None and moved_to[:2] == key[:2]:
+        d = documents.c
         came_here = sa.and_(d.corpus == key.corpus, d.tenant == key.tenant, d.moved_to == key.doc_id)
-        connection.execute(sa.update(documents).where(came_here).values(moved_to=gone["moved_to"]))
+        moved = sa.update(documents).where(sa.or_(_is(documents, key), came_here))
+        connection.execute(moved.values(moved_to=moved_to.doc_id))
     return accepted
 
 
-def insert_chunks(
-    connection: sa.Connection, key: DocumentKey, doc_version: int, chunker: str, passages: Sequence[Passage]
-) -> None:
-    """Store the passages that one chunker cut from the present version of a document."""
-    insert_many(connection, chunks, _chunk_rows(key, doc_version, chunker, passages))
-
-
-def chunk_id(key: DocumentKey, text_hash: str, chunker: str, occurrence: int) -> str:
-    """32 hex digits: the same passage of the same document keeps its id over versions and rebuilds.
-
-    `occurrence` counts equal passages within one document, so that a repeated paragraph gets ids of its own.
-    """
-    parts = "\x1f".join((*key, text_hash, chunker, str(occurrence)))
-    return sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def accept_deletes(
+    connection: sa.Connection,
+    keys: Sequence[DocumentKey],
+    feed: str,
+    at: datetime | None = None,
+    *,
+    replay_of: int | None = None,
+) -> list[Accepted | None]:
+    """`accept_delete` of different documents; the statements are those of one, for all of them."""
+    present = standing(connection, keys)
+    gone = [key for key in keys if key in present and not present[key].deleted]
+    now = datetime.now(UTC)
+    common = {"kind": "delete", "feed": feed, "accepted_at": now, "source_at": at, "replay_of": replay_of}
+    rows = [{**key._asdict(), **common, "doc_version": present[key].version + 1} for key in gone]
+    accepted = dict(zip(gone, _append(connection, rows), strict=True))
+    if gone:
+        emptied = {"deleted": True, "text": "", "outline": [], "feed": feed, "accepted_at": now, "moved_to": None}
+        _update_documents(
+            connection,
+            [(key, {**emptied, "seq": came.seq, "version": came.doc_version}) for key, came in accepted.items()],
+        )
+    _end_moves(connection, _leave_quarantine(connection, keys), feed)
+    stood = {key: Accepted(row.seq, row.version, changed=False) for key, row in present.items()}
+    return [accepted.get(key) or stood.get(key) for key in keys]
 
 
 def find_document(connection: sa.Connection, key: DocumentKey) -> sa.Row[*tuple[Any, ...]] | None:
@@ -208,7 +207,7 @@ def _write(
     """The documents as they are now, and their chunks."""
     now = datetime.now(UTC)
     added: list[dict[str, Any]] = []
-    changed: list[dict[str, Any]] = []
+    changed: list[tuple[DocumentKey, dict[str, Any]]] = []
     cut: list[dict[str, Any]] = []
     for document in written:
         raw, came = document.raw, accepted[document.raw.key]
@@ -228,42 +227,24 @@ def _write(
             "moved_to": None,
         }
         if raw.key in present:
-            changed.append(row | {f"its_{name}": part for name, part in raw.key._asdict().items()})
+            changed.append((raw.key, row))
         else:
             added.append(row | raw.key._asdict() | {"first_accepted_at": now})
         for chunker, passages in document.passages.items():
-            cut += _chunk_rows(raw.key, came.doc_version, chunker, passages)
+            cut += chunk_rows(raw.key, came.doc_version, chunker, passages)
     insert_many(connection, documents, added)
     if changed:
-        its = sa.and_(*(documents.c[name] == sa.bindparam(f"its_{name}") for name in DocumentKey._fields))
-        connection.execute(sa.update(documents).where(its), changed)
-        for those in rows_of(chunks, [document.raw.key for document in written]):
-            connection.execute(sa.delete(chunks).where(those))
+        _update_documents(connection, changed)
     insert_many(connection, chunks, cut)
 
 
-def _chunk_rows(key: DocumentKey, doc_version: int, chunker: str, passages: Sequence[Passage]) -> list[dict[str, Any]]:
-    seen: Counter[str] = Counter()
-    rows: list[dict[str, Any]] = []
-    for ordinal, passage in enumerate(passages):
-        text_hash = hash_text(passage.embedding_text)
-        rows.append(
-            {
-                "chunk_id": chunk_id(key, text_hash, chunker, seen[text_hash]),
-                **key._asdict(),
-                "doc_version": doc_version,
-                "chunker": chunker,
-                "ordinal": ordinal,
-                "text": passage.text,
-                "context": passage.context,
-                "start": passage.start,
-                "end": passage.end,
-                "tokens": passage.tokens,
-                "text_hash": text_hash,
-            }
-        )
-        seen[text_hash] += 1
-    return rows
+def _update_documents(connection: sa.Connection, rows: Sequence[tuple[DocumentKey, Mapping[str, Any]]]) -> None:
+    """Set the same columns of all of them; what was cut from their earlier versions goes."""
+    its = sa.and_(*(documents.c[name] == sa.bindparam(f"its_{name}") for name in DocumentKey._fields))
+    named = [{**row, **{f"its_{name}": part for name, part in key._asdict().items()}} for key, row in rows]
+    connection.execute(sa.update(documents).where(its), named)
+    for those in rows_of(chunks, [key for key, _ in rows]):
+        connection.execute(sa.delete(chunks).where(those))
 
 
 def _append(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> list[Accepted]:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from include.quarry.catalog.log import (
     PreparedDocument,
     accept_delete,
+    accept_deletes,
     accept_upsert,
     accept_upserts,
     age_of,
@@ -99,8 +100,7 @@ def apply(connection: sa.Connection, feed: str, change: Ready) -> str:
             gone = accept_delete(connection, key, feed, at, moved_to=moved_to)
             return "deleted" if gone is not None and gone.changed else "unchanged"
         case Cleared(at):
-            for key in documents_of_feed(connection, feed):
-                accept_delete(connection, key, feed, at)
+            accept_deletes(connection, documents_of_feed(connection, feed), feed, at)
             return "deleted"
         case Garbled():
             content = change.content

@@ -2,8 +2,9 @@
 
 import sqlalchemy as sa
 
+from include.quarry.catalog.cutting import insert_chunks
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.log import find_document, insert_chunks
+from include.quarry.catalog.log import find_document
 from include.quarry.catalog.schema import chunks, documents
 from include.quarry.chunking.protocol import Chunker
 from include.quarry.records import Block, DocumentKey
