@@ -173,14 +173,16 @@ class Follower:
             return self._waiting
 
     def _applying(self, stretch: Stretch, seen: tuple[int, int]) -> Iterator[None]:
-        """Applies a stretch, batch by batch."""
-        ahead, watermark = set(self._ahead), stretch.watermark
+        """Applies a stretch, with a stop between one batch and the next."""
+        ahead, watermark, begun = set(self._ahead), stretch.watermark, False
         for page in self._pages(stretch.page):
             for batch in _batches(page.updates, self._most):
+                if begun:
+                    yield
+                begun = True
                 self._index.apply(self._with_vectors(batch), self._index.watermark)
                 if self._applied:
                     self._applied(len(batch), sum(len(update.chunks) for update in batch))
-                yield
             if page.overtaken is not None:
                 watermark = min(watermark, page.overtaken - 1)
             ahead |= {(update.key, update.seq) for update in page.updates if update.seq > watermark}
