@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from include.quarry.catalog.database import Database
+from include.quarry.catalog.database import Database, opened
 from include.quarry.catalog.updates import Follow, expected_contents, waiting_documents
 from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.errors import Conflict, IncompleteIndex
@@ -39,12 +39,11 @@ def check_completeness(version_id: str, settings: Settings, *, patience_s: float
     A store that replicas share goes on with the log while its contents are read, and then holds more than was to be
     compared. So what differs there is compared anew, at last with everybody waiting who would change the log.
     """
-    database = Database(settings.catalog_url)
-    with database.read() as connection:
-        version = find_version(connection, version_id)
-    if not version.snapshot:
-        raise Conflict(f"index version {version_id!r} is {version.state} and has no snapshot; build it first")
-    with tempfile.TemporaryDirectory() as scratch:
+    with opened(settings.catalog_url) as database, tempfile.TemporaryDirectory() as scratch:
+        with database.read() as connection:
+            version = find_version(connection, version_id)
+        if not version.snapshot:
+            raise Conflict(f"index version {version_id!r} is {version.state} and has no snapshot; build it first")
         index = load_index(Path(version.snapshot), Path(scratch), servers=settings.store_servers)
         follower = Follower(database, VectorLake(database, settings.lake_uri), index, version.corpus)
         if waiting := follower.catch_up(patience_s):
@@ -61,7 +60,6 @@ def check_completeness(version_id: str, settings: Settings, *, patience_s: float
             except IncompleteIndex:
                 if not index.waits or look == _LOOKS:
                     raise
-    database.close()
     return {
         "version": version_id,
         "watermark": index.watermark,

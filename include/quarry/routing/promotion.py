@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.quarry.catalog import routes
-from include.quarry.catalog.database import Database
+from include.quarry.catalog.database import opened
 from include.quarry.catalog.versions import CANDIDATE, find_version, list_corpora
 from include.quarry.errors import Conflict, NotFound
 from include.quarry.settings import Settings
@@ -78,19 +78,12 @@ def refuse(version_id: str, reason: str, settings: Settings) -> None:
 
 def unanswered_corpora(settings: Settings) -> list[str]:
     """The corpora that have documents but no version that answers for them."""
-    database = Database(settings.catalog_url)
-    with database.read() as connection:
+    with opened(settings.catalog_url) as database, database.read() as connection:
         answered = routes.list_routes(connection)
-        unanswered = [corpus for corpus in list_corpora(connection) if corpus not in answered]
-    database.close()
-    return unanswered
+        return [corpus for corpus in list_corpora(connection) if corpus not in answered]
 
 
 @contextmanager
 def _writing(settings: Settings) -> Iterator[sa.Connection]:
-    database = Database(settings.catalog_url)
-    try:
-        with database.write() as connection:
-            yield connection
-    finally:
-        database.close()
+    with opened(settings.catalog_url) as database, database.write() as connection:
+        yield connection

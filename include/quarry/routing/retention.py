@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.database import Database
+from include.quarry.catalog.database import opened
 from include.quarry.catalog.observations import forget_observations
 from include.quarry.catalog.routes import find_route, forget_previous
 from include.quarry.catalog.versions import IndexVersion, find_version, forget_snapshot, list_versions, set_state
@@ -26,8 +26,7 @@ logger = logging.getLogger(__name__)
 def retire_version(version_id: str, settings: Settings) -> None:
     """End a version now: it can never answer again. Raises `Conflict` while it is live or being tried, and
     `Unavailable` when it keeps vectors on a server that does not answer; then call again."""
-    database = Database(settings.catalog_url)
-    with database.write() as connection:
+    with opened(settings.catalog_url) as database, database.write() as connection:
         version = find_version(connection, version_id)
         route = find_route(connection, version.corpus)
         if route and version_id in (route.live_version, route.candidate):
@@ -38,7 +37,6 @@ def retire_version(version_id: str, settings: Settings) -> None:
         if version.state not in ("retired", "failed"):
             set_state(connection, version_id, "retired", reason="retired by hand")
         _forget(connection, version)
-    database.close()
     _remove(version, settings)
 
 
@@ -48,12 +46,10 @@ def expire_versions(settings: Settings) -> list[str]:
     A version whose vectors lie on a server that does not answer is left to the next run.
     """
     until = datetime.now(UTC) - timedelta(seconds=settings.version_retention_s)
-    database = Database(settings.catalog_url)
-    with database.write() as connection:
+    with opened(settings.catalog_url) as database, database.write() as connection:
         over = [version for version in list_versions(connection) if _is_over(version, until, settings)]
         for version in over:
             _forget(connection, version)
-    database.close()
     removed = []
     for version in over:
         try:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal
 
-from include.quarry.catalog.database import Database
+from include.quarry.catalog.database import Database, opened
 from include.quarry.catalog.observations import read_observations
 from include.quarry.catalog.routes import find_route, put_in_canary, put_in_shadow
 from include.quarry.catalog.versions import IndexVersion, find_version
@@ -36,17 +36,14 @@ def try_version(
     which too little can be seen within `trial_patience_s`, is taken off its route and fails: then raises `Refused`.
     Without a live version there is nothing to compare with, and nothing to try.
     """
-    database = Database(settings.catalog_url)
-    with database.write() as connection:
-        version = find_version(connection, version_id)
-        route = find_route(connection, version.corpus)
-        if route is None or route.live_version == version_id:
-            return {"outcome": "pass", "reasons": [f"corpus {version.corpus!r} has no other live version"]}
-        _PUT[role](connection, version_id, share)
-    try:
+    with opened(settings.catalog_url) as database:
+        with database.write() as connection:
+            version = find_version(connection, version_id)
+            route = find_route(connection, version.corpus)
+            if route is None or route.live_version == version_id:
+                return {"outcome": "pass", "reasons": [f"corpus {version.corpus!r} has no other live version"]}
+            _PUT[role](connection, version_id, share)
         trial = _observe(database, version, settings, limits or Limits())
-    finally:
-        database.close()
     if trial.outcome != "pass":
         reason = f"as {role} with a share of {share:g}: {'; '.join(trial.reasons)}"
         refuse(version_id, reason, settings)
@@ -61,11 +58,9 @@ def hold_version(version_id: str, settings: Settings) -> bool:
     """
     if not hold(version_id, settings):
         return False
-    database = Database(settings.catalog_url)
-    with database.read() as connection:
+    with opened(settings.catalog_url) as database, database.read() as connection:
         corpus = find_version(connection, version_id).corpus
         probes = sample_probes(connection, corpus, _IN_A_ROW, 0, only_tenant(settings))
-    database.close()
     token_of = _tokens(settings, "retrieve", "admin")
     deadline, pause = time.monotonic() + settings.trial_patience_s, threading.Event()
     while True:

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.database import Database
+from include.quarry.catalog.database import opened
 from include.quarry.catalog.log import head
 from include.quarry.catalog.routes import live_spec
 from include.quarry.errors import InvalidInput, Misconfigured, NotFound
@@ -92,9 +92,5 @@ class VersionDesk:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        database = Database(self._settings.catalog_url)
-        try:
-            with database.read() as connection:
-                yield connection
-        finally:
-            database.close()
+        with opened(self._settings.catalog_url) as database, database.read() as connection:
+            yield connection

@@ -1,13 +1,15 @@
 """The end of a version: never the one that answers, and only after its retention."""
 
+import gc
 from pathlib import Path
 
 import pytest
 
 from include.quarry.catalog.routes import find_route, put_in_canary
 from include.quarry.catalog.versions import find_version
-from include.quarry.errors import Conflict
+from include.quarry.errors import Conflict, NotFound
 from include.quarry.routing.building import build_version
+from include.quarry.routing.completeness import check_completeness
 from include.quarry.routing.promotion import promote, refuse
 from include.quarry.routing.retention import expire_versions, retire_version
 from include.quarry.settings import Settings
@@ -67,3 +69,20 @@ def test_a_version_can_be_retired_before_its_time(
     assert not folders["v1"].exists()
     with corpus.database.read() as connection:
         assert find_version(connection, "v1").snapshot == ""
+
+
+@pytest.mark.usefixtures("folders")
+def test_what_is_refused_leaves_no_connection_open(routing_settings: Settings) -> None:
+    """A process that answers for months refuses things often."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(5):
+            with pytest.raises(Conflict):
+                retire_version("v2", routing_settings)
+            with pytest.raises(NotFound):
+                check_completeness("v4", routing_settings)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+    finally:
+        gc.enable()
