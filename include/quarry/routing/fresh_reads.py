@@ -9,6 +9,7 @@ from include.quarry.errors import InvalidInput, Unavailable
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.routing.resident import Resident, ResidentIndexes
 
+_ASK_AGAIN_S = 0.05
 _SPARE_S = 0.25
 _SPARE_SHARE = 0.25
 """Of the caller's time, what is left for the search when the wait ends, or for saying that it was in vain."""
@@ -42,17 +43,21 @@ class FreshReads:
             found = await ask()
             if found.watermark >= min_seq:
                 return found
+            if version == found.index_version:  # it is held in several places, and one that lags has answered
+                await self._pause(version, min_seq, left_s())
             version = found.index_version
 
     async def _wait(self, corpus: str, version: str, min_seq: int, left_s: float) -> None:
         try:
-            async with asyncio.timeout(left_s - min(_SPARE_S, left_s * _SPARE_SHARE)):
+            async with asyncio.timeout(left_s - _spare_s(left_s)):
                 await self._indexes.arrivals.wait(lambda: self._has(corpus, version, min_seq))
         except TimeoutError:
-            raise Unavailable(
-                f"index version {version} has not applied change {min_seq} yet; ask again shortly, or without min_seq "
-                "for what is there now"
-            ) from None
+            raise _too_early(version, min_seq) from None
+
+    async def _pause(self, version: str, min_seq: int, left_s: float) -> None:
+        if left_s - _spare_s(left_s) < _ASK_AGAIN_S:
+            raise _too_early(version, min_seq)
+        await asyncio.sleep(_ASK_AGAIN_S)
 
     def _has(self, corpus: str, version: str, min_seq: int) -> bool:
         """Whether the version has applied the change; one that is held no longer is not waited for either."""
@@ -68,3 +73,14 @@ class FreshReads:
                 f"min_seq is {min_seq}, and the newest change of corpus {corpus!r} is {newest}; send the seq that PUT "
                 "or DELETE of a document in this corpus returned"
             )
+
+
+def _spare_s(left_s: float) -> float:
+    return min(_SPARE_S, left_s * _SPARE_SHARE)
+
+
+def _too_early(version: str, min_seq: int) -> Unavailable:
+    return Unavailable(
+        f"index version {version} has not applied change {min_seq} yet; ask again shortly, or without min_seq for what "
+        "is there now"
+    )

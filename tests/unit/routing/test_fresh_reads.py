@@ -108,3 +108,22 @@ async def test_a_stand_in_that_is_behind_is_waited_for_before_it_is_believed(rea
     resident = reader.indexes.load("main")
     read = await FreshReads(corpus.database, reader.indexes).read(ask, resident, "canary", seq, lambda: 30.0)
     assert read is found
+
+
+async def test_a_holder_that_lags_is_asked_again_after_a_pause_and_not_for_ever(reader: Reader, corpus: Corpus) -> None:
+    """As when two processes hold a shard, and the one that answers is not the one that said how far it is."""
+    found, asked = await reader.read("granite", 1), 0
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + 1.0
+
+    async def ask() -> Retrieval:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        return replace(found, watermark=0)
+
+    resident, reads = reader.indexes.load("main"), FreshReads(corpus.database, reader.indexes)
+    async with asyncio.timeout(20):
+        with pytest.raises(Unavailable, match="has not applied change 1"):
+            await reads.read(ask, resident, "v1", 1, lambda: ends_at - loop.time())
+    assert 1 < asked < 30
