@@ -70,12 +70,13 @@ class TantivyIndex:
         self._tenants = {key.tenant for key, placement in self._ledger.items() if placement.stop}
         self._schema = _schema()
         self._analyser = analyser(spec.language)
-        self._index = tantivy.Index(self._schema, path=str(folder))
-        self._index.register_tokenizer(_ANALYSER, analyser(spec.language))
-        self._index.config_reader("manual")
-        self._index.reload()
+        with _on_disk(folder):
+            self._index = tantivy.Index(self._schema, path=str(folder))
+            self._index.register_tokenizer(_ANALYSER, analyser(spec.language))
+            self._index.config_reader("manual")
+            self._index.reload()
         self._state = _State(self._index.searcher(), NumberedIds() if ids is None else ids)
-        self._writer: tantivy.IndexWriter | None = self._new_writer()
+        self._writer: tantivy.IndexWriter | None = None  # there is one once there was something to write
         self._writing = Lock()
 
     def apply(self, updates: Sequence[DocumentUpdate]) -> None:
@@ -150,8 +151,9 @@ class TantivyIndex:
     def _own_writer(self) -> Iterator[tantivy.IndexWriter]:
         """The writer, or another one where it has failed: a writer that could not write once takes everything from then
         on without a word, and keeps nothing of it. Raises `Unavailable`."""
-        try:
-            writer, self._writer = self._writer or self._new_writer(), None
+        with _on_disk(self._folder):
+            writer = self._writer or self._index.writer(heap_size=_WRITER_BYTES, num_threads=1)
+            self._writer = None
             try:
                 yield writer
             except ValueError:
@@ -159,13 +161,6 @@ class TantivyIndex:
                     writer.wait_merging_threads()  # so that it gives its lock back
                 raise
             self._writer = writer
-        except ValueError as error:
-            raise Unavailable(
-                f"the lexical index in {self._folder} cannot be written ({error}); see that its disk has room"
-            ) from error
-
-    def _new_writer(self) -> tantivy.IndexWriter:
-        return self._index.writer(heap_size=_WRITER_BYTES, num_threads=1)
 
     def _words(self, query: str) -> list[str]:
         """The query's distinct words as they are indexed, in order."""
@@ -247,6 +242,15 @@ def _schema() -> tantivy.Schema:
     builder.add_integer_field("number", fast=True)
     builder.add_integer_field("doc_version", fast=True)
     return builder.build()
+
+
+@contextmanager
+def _on_disk(folder: Path) -> Iterator[None]:
+    """Says in Quarry's words what tantivy says by one kind of error."""
+    try:
+        yield
+    except ValueError as error:
+        raise Unavailable(f"the lexical index in {folder} fails ({error}); see that its disk has room") from error
 
 
 def _claim(folder: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.routes import Route, find_route, list_routes
 from include.quarry.catalog.versions import IndexVersion, find_version
-from include.quarry.errors import NotFound
+from include.quarry.errors import NotFound, Unavailable
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.retrieval.retriever import QueryEncoder, Retriever
 from include.quarry.routing.arrivals import Arrivals
@@ -85,6 +85,7 @@ class ResidentIndexes:
         self._residents: dict[str, Resident] = {}
         self._seen: dict[str, tuple[int, float]] = {}  # a route's revision, and when it is due for another look
         self._used_at: dict[str, float] = {}
+        self._failed: dict[str, tuple[IndexVersion, float]] = {}  # what could not be loaded, and when to try again
         self._loading = threading.Lock()
         self._stopped = threading.Event()
         self._threads = (
@@ -116,7 +117,8 @@ class ResidentIndexes:
         return resident
 
     def load(self, corpus: str) -> Resident:
-        """What answers for a corpus, loading its live version first where needed. Raises `NotFound` without a route."""
+        """What answers for a corpus, loading its live version first where needed. Raises `NotFound` without a route,
+        and `Unavailable` when the version cannot be loaded, whatever is wrong with it: who asks cannot mend that."""
         with self._loading:
             present = self.find(corpus)
             if present is not None:
@@ -128,7 +130,7 @@ class ResidentIndexes:
                         f"corpus {corpus!r} has no live index version; ingest documents, then run reindex_corpus"
                     )
                 version = find_version(connection, route.live_version)
-            live = self._loader.open(version)
+            live = self._open(version)
             self._used_at[corpus] = time.monotonic()
             self._residents[corpus] = resident = Resident(route, {route.live_version: live})
             return resident
@@ -213,6 +215,22 @@ class ResidentIndexes:
             if (now := self._residents.get(corpus)) and version_id in now.versions:  # else it left meanwhile
                 _take(version_id, step, PASSING if version_id == live else (Exception,))
         self._stopped.wait(min(time.monotonic() - started, self._interval_s))  # following takes half the time at most
+
+    def _open(self, version: IndexVersion) -> Loaded:
+        """What has just failed is not tried again for each query."""
+        failed, rests_until = self._failed.get(version.corpus, (None, 0.0))
+        cause: Exception | None = None
+        if failed != version or time.monotonic() >= rests_until:
+            try:
+                return self._loader.open(version)
+            except PASSING as error:
+                logger.exception("index version %s could not be loaded", version.version_id)
+                self._failed[version.corpus] = version, time.monotonic() + _LOOK_AGAIN_S
+                cause = error
+        raise Unavailable(
+            f"index version {version.version_id}, live for corpus {version.corpus!r}, could not be loaded; ask again "
+            "shortly, or have the operator see why in the log"
+        ) from cause
 
     def _has_route(self, corpus: str) -> bool:
         with self._database.read() as connection:

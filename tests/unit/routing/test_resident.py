@@ -1,5 +1,6 @@
 """What a replica holds: loaded on first use, at the head of the log, swapped whole."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +9,12 @@ from typing import Any, NoReturn
 import pytest
 
 from include.quarry.catalog.routes import put_in_shadow
-from include.quarry.catalog.versions import find_version
+from include.quarry.catalog.versions import IndexVersion, find_version
 from include.quarry.errors import NotFound, Unavailable
 from include.quarry.records import Scope
 from include.quarry.routing import resident as module
 from include.quarry.routing.building import build_version
+from include.quarry.routing.loading import Loaded
 from include.quarry.routing.promotion import promote, refuse, roll_back
 from include.quarry.routing.resident import Resident, ResidentIndexes
 from include.quarry.settings import Settings
@@ -310,3 +312,30 @@ async def test_a_candidate_that_cannot_be_loaded_leaves_the_live_version_answeri
     corpus.embed()
     await until(residents, "basalt", ["b", "a"])
     assert residents.load("main").route.live_version == "v1"
+
+
+def test_a_version_that_cannot_be_loaded_is_no_fault_of_who_asks_and_not_tried_for_each(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.put("a", "Granite is hard.")
+    make_live(corpus, routing_settings, "v2")
+    make_live(corpus, routing_settings, "v1")
+    with corpus.database.read() as connection:
+        snapshot = Path(find_version(connection, "v1").snapshot)
+    shutil.rmtree(snapshot)
+    monkeypatch.setattr(module, "_LOOK_AGAIN_S", 600.0)
+    opened: list[str] = []
+    open_version = residents._loader.open
+
+    def counted(version: IndexVersion) -> Loaded:
+        opened.append(version.version_id)
+        return open_version(version)
+
+    monkeypatch.setattr(residents._loader, "open", counted)
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="v1, live for corpus 'main', could not be loaded") as failed:
+            residents.load("main")
+        assert str(snapshot) not in str(failed.value)
+    assert opened == ["v1"]
+    roll_back("main", "it cannot be loaded", routing_settings)
+    assert residents.load("main").route.live_version == "v2"
