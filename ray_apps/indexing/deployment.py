@@ -23,6 +23,7 @@ from include.quarry.lake.work import Work
 from include.quarry.records import DocumentKey, RawDocument
 from include.quarry.routing.live_embedding import Embedded, LiveEmbedding
 from include.quarry.settings import Settings
+from ray_apps.indexing.quarantine_metrics import QuarantineMetrics
 from ray_apps.indexing.streams import StreamReader
 from ray_apps.indexing.work_metrics import WorkMetrics
 from ray_apps.jobs.background import give_way
@@ -64,6 +65,7 @@ class IndexingDeployment:
         ingestor = Ingestor(database, make_chunker, settings.max_document_bytes, work, accepted=wake)
         self._uploads = Uploads(database, ingestor)
         self._work = WorkMetrics(database, work)
+        self._aside = QuarantineMetrics(database)
         self._streams = [StreamReader(spec, ingestor, database) for spec in specs]
 
     async def check_health(self) -> None:
@@ -72,6 +74,8 @@ class IndexingDeployment:
             raise RuntimeError("a thread of the fresh tail has ended")
         if not self._work.is_alive():
             raise RuntimeError("the thread that tells what was indexed has ended")
+        if not self._aside.is_alive():
+            raise RuntimeError("the thread that tells what is in quarantine has ended")
         if not all(stream.is_alive() for stream in self._streams):
             raise RuntimeError("a stream's thread has ended")
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from ray.util.metrics import Counter, Gauge
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.quarantine import count_quarantine_of
 from include.quarry.errors import Misconfigured, Unavailable
 from include.quarry.feeds.feed_specs import FeedSpec
 from include.quarry.feeds.ingestor import Ingestor
@@ -34,7 +33,6 @@ class StreamReader:
         self._age = Gauge(
             "quarry_feed_lag_seconds", "Age of the newest change taken in, while others wait", ("feed", "part")
         )
-        self._aside = Gauge("quarry_quarantined", "Documents and messages that could not be read", ("feed",))
         self._told: Tally[str] = Tally()
         self._thread = threading.Thread(target=self._read, name=f"stream-{spec.kind}", daemon=True)
         self._thread.start()
@@ -74,8 +72,6 @@ class StreamReader:
                     self._changes.inc(count, {"feed": name, "outcome": outcome})
             self._told = counted
             try:
-                with self._database.read() as connection:
-                    self._aside.set(count_quarantine_of(connection, name), {"feed": name})
                 waiting = stream.lag()
             except Unavailable as error:
                 logger.warning("the lag of feed %s is not known now: %s", name, error)

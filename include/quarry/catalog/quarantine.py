@@ -157,10 +157,10 @@ def count_quarantine(connection: sa.Connection, corpus: str) -> int:
     return int(connection.scalar(query) or 0)
 
 
-def count_quarantine_of(connection: sa.Connection, feed: str) -> int:
-    """How many documents and messages of a feed are set aside."""
-    query = sa.select(sa.func.count()).select_from(quarantine).where(quarantine.c.feed == feed)
-    return int(connection.scalar(query) or 0)
+def count_by_feed(connection: sa.Connection) -> dict[str, int]:
+    """How many are set aside of each feed that has any."""
+    counted = sa.select(quarantine.c.feed, sa.func.count()).group_by(quarantine.c.feed)
+    return {row.feed: int(row[1]) for row in connection.execute(counted)}
 
 
 def _storable(text: str) -> str:
