@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
+from cachetools import LRUCache
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from include.quarry.errors import Forbidden, Misconfigured
 from include.quarry.limits.standing import Limit
 
 _MOST_COMPLAINTS = 5
+_TENANTS = 10_000  # those who came last; the plan of another one is made anew
 
 
 _Rate = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -58,7 +60,7 @@ class Plans:
     def __init__(self, plans: Mapping[str, Plan], exceptions: Mapping[str, _Exception]) -> None:
         self._plans = plans
         self._exceptions = exceptions
-        self._found: dict[tuple[str, str], Plan] = {}
+        self._found: LRUCache[tuple[str, str], Plan] = LRUCache(_TENANTS)
 
     def of(self, tenant: str, claim: str) -> Plan:
         """The plan of a tenant whose token names `claim`. Raises `Forbidden` where there is no such plan."""

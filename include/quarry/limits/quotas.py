@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from weakref import WeakValueDictionary
 
+from cachetools import LRUCache
+
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.usage import count_documents, has_document, tokens_on
 from include.quarry.errors import QuotaReached
@@ -27,6 +29,7 @@ _DAY_S = 86_400
 _EPOCH = date(1970, 1, 1)
 _FRESH_FOR_S, _KNOWN_FOR_S, _ROOM_FOR_S = 1.0, 10.0, 10.0
 _SHARE_OF_ROOM = 16
+_TENANTS = 10_000  # those who came last; of the others it is looked up anew
 
 
 @dataclass(slots=True)
@@ -44,8 +47,8 @@ class Quotas:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._tokens: dict[str, _Spent] = {}
-        self._room: dict[str, tuple[float, int]] = {}
+        self._tokens: LRUCache[str, _Spent] = LRUCache(_TENANTS)
+        self._room: LRUCache[str, tuple[float, int]] = LRUCache(_TENANTS)
         self._coming: defaultdict[str, Counter[DocumentKey]] = defaultdict(Counter)
         self._counting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # while somebody holds them
 
