@@ -62,8 +62,10 @@ class DriftWatch:
         sentinels, kept = embedder.encode(SENTINELS), []
         for tenant in (None, *large_tenants(self._database, self._corpus)):
             memory = self.memory(tenant)
+            if memory.reference is not None:
+                continue
             content = read_content(self._database, self._lake, self._corpus, self.version.spec, tenant)
-            if memory.reference is None and content.document_count >= _LEAST_DOCUMENTS:
+            if content.document_count >= _LEAST_DOCUMENTS:
                 now = datetime.now(UTC)
                 memory.remember(remember(content, sentinels, corpus=self._corpus, tenant=tenant, made_at=now))
                 kept.append(tenant or "corpus")

@@ -70,6 +70,12 @@ def _judge(corpus: Corpus, since: datetime, embedder: TopicEmbedder | None = Non
     return _watch(corpus).judge(embedder or TopicEmbedder(), since, until)
 
 
+def test_content_is_not_read_again_when_it_is_remembered(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    _watch(corpus).remember(TopicEmbedder())
+    monkeypatch.setattr("include.quarry.drift.watching.read_content", None)
+    assert _watch(corpus).remember(TopicEmbedder()) == []
+
+
 def test_content_of_the_same_kind_is_no_drift(corpus: Corpus) -> None:
     assert _watch(corpus).remember(TopicEmbedder()) == ["corpus"]
     since = datetime.now(UTC)
