@@ -66,7 +66,7 @@ def draw_subjects(review: Review) -> Figure:
     low = [cluster.low for cluster in shown]
     axes.barh(places, low, color="#c0392b", label="disappointed")
     axes.barh(places, [c.rated - c.low for c in shown], left=low, color="#4878a8", label="pleased")
-    axes.set_yticks(places, names, fontsize=8)
+    axes.set_yticks(places, names, fontsize=8, parse_math=False)  # people may ask about `$`
     axes.set_xlabel("rated queries")
     axes.legend(fontsize=8)
     return figure

@@ -20,7 +20,7 @@ space, three in four pairs about one passage lie below it, and less than one in 
 class Cluster:
     """Low-rated queries of one subject, the most typical first, with all that was rated near them.
 
-    `rated` counts rated queries nearest to this subject, pleased ones included, `low` those that disappointed.
+    `rated` counts the rated queries of this subject, pleased ones included, `low` those that disappointed.
     """
 
     queries: tuple[RatedQuery, ...]
@@ -40,14 +40,17 @@ def cluster_queries(
 ) -> list[Cluster]:
     """The subjects of the low-rated queries, the most disappointing first; `vectors` is `[n, d]`, a row a query.
 
-    Average linkage over cosine distance, cut at `same_subject`.
+    Average linkage over cosine distance, cut at `same_subject`; a query that pleased belongs to the nearest subject if
+    its mean distance to that one's queries is no greater. Of vectors of length 1, it is 1 less the product with their
+    mean.
     """
     low = [place for place, query in enumerate(queries) if query.is_low]
     if not low:
         return []
     labels = _labels(vectors[low], same_subject)
     centres = np.stack([vectors[low][labels == label].mean(axis=0) for label in range(labels.max() + 1)])
-    nearest = (vectors @ centres.T).argmax(axis=1)
+    likeness = vectors @ centres.T
+    nearest = np.where(likeness.max(axis=1) >= 1 - same_subject, likeness.argmax(axis=1), -1)
     nearest[low] = labels
     clusters = [_cluster(queries, vectors, centres[label], nearest == label) for label in range(len(centres))]
     return sorted(clusters, key=lambda cluster: (-cluster.low, cluster.queries[0].query_id))

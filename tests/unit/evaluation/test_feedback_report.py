@@ -1,5 +1,6 @@
 """A review is a page that a person can read, safe to open whatever people wrote, and a picture."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def test_what_people_wrote_cannot_run_in_the_reader_s_browser(review: Review, tm
     text = write_review(tmp_path, review)[0].read_text()
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 4
+
+
+@pytest.mark.parametrize("text", [r"how much is $\frac$?", "is $5^ less than $6_ a day"])
+def test_what_people_ask_about_money_is_no_formula(review: Review, tmp_path: Path, text: str) -> None:
+    query = replace(review.clusters[0].queries[0], text=text)
+    clusters = [replace(review.clusters[0], queries=(query,))]
+    page, _ = write_review(tmp_path, replace(review, clusters=clusters))
+    assert text in page.read_text()
 
 
 def test_a_month_without_ratings_is_a_page_too(tmp_path: Path) -> None:

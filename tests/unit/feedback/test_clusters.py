@@ -24,6 +24,12 @@ def test_pleased_queries_lower_the_rate_and_are_not_listed(make: Make) -> None:
     assert (clusters[0].rated, clusters[0].low, clusters[0].low_rate) == (3, 1, 1 / 3)
 
 
+def test_what_pleased_about_something_else_lowers_no_rate(make: Make) -> None:
+    queries = [make("bad"), *(make(f"good-{number}", overall=1) for number in range(5))]
+    clusters = cluster_queries(queries, np.stack([near(0, 1), *(near(1, number) for number in range(5))]))
+    assert (clusters[0].rated, clusters[0].low_rate) == (1, 1.0)
+
+
 def test_without_disappointment_there_is_nothing_to_review(make: Make) -> None:
     assert cluster_queries([make("good", overall=1)], near(0, 1)[None]) == []
     assert cluster_queries([], np.zeros((0, 8), np.float32)) == []
