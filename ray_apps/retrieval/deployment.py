@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -17,8 +17,9 @@ from include.quarry.cache.opening import open_layers
 from include.quarry.cache.results import CachedRetrieval
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.versions import IndexVersion
-from include.quarry.embedding.engine import embedders
-from include.quarry.embedding.micro_batch import MicroBatcher
+from include.quarry.embedding.encoders import Encoders
+from include.quarry.embedding.engine import load_embedder
+from include.quarry.embedding.protocol import Embedder
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.composition import open_door
 from include.quarry.gateway.retrieval_routes import retrieval_routes
@@ -27,7 +28,7 @@ from include.quarry.lake.vectors import VectorLake
 from include.quarry.operations.installation import Installation
 from include.quarry.records import Scope
 from include.quarry.retrieval.protocol import Shard
-from include.quarry.retrieval.retriever import QueryEncoder, Retrieval
+from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.routing.fresh_reads import FreshReads
 from include.quarry.routing.opening import OpenVersion, opens_elsewhere, opens_here
 from include.quarry.routing.resident import Resident, ResidentIndexes
@@ -64,7 +65,7 @@ class RetrievalDeployment:
             database,
             lake,
             self._scratch.path,
-            _encoder_of(settings),
+            _encoders(settings).of,
             interval_s=settings.follow_interval_s,
             always=ALWAYS,
             open_version=self._opens(database, lake, shard_groups),
@@ -159,16 +160,19 @@ def _cached(settings: Settings, comparisons: Comparisons) -> CachedRetrieval | N
     return CachedRetrieval(comparisons, layers, counts)
 
 
-def _encoder_of(settings: Settings) -> Callable[[EmbeddingSpec], QueryEncoder]:
-    engine = embedders(settings)
+def _encoders(settings: Settings) -> Encoders:
+    engine, threads, models = settings.embedding_engine, settings.embedding_threads, settings.models
 
     @cache
-    def encoder(spec: EmbeddingSpec) -> QueryEncoder:
-        batcher: QueryEncoder = MicroBatcher(engine(spec))
-        # What Ray, FastAPI and the engine have made stays for good; full collections that look through it again and
-        # again were a fifth of a replica's processor time under load.
+    def settle() -> None:
+        """What Ray, FastAPI and the engine have made stays for good; full collections that look through it again and
+        again were a fifth of a replica's processor time under load."""
         gc.collect()
         gc.freeze()
-        return batcher
 
-    return encoder
+    def load(spec: EmbeddingSpec) -> Embedder:
+        embedder = load_embedder(spec, engine=engine, threads=threads, cache=models)
+        settle()
+        return embedder
+
+    return Encoders(load)
