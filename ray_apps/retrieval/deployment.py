@@ -31,7 +31,7 @@ from include.quarry.retrieval.protocol import Shard
 from include.quarry.retrieval.retriever import Retrieval
 from include.quarry.routing.fresh_reads import FreshReads
 from include.quarry.routing.opening import OpenVersion, opens_elsewhere, opens_here
-from include.quarry.routing.resident import Resident, ResidentIndexes
+from include.quarry.routing.resident import ResidentIndexes
 from include.quarry.routing.scratch import Scratch
 from include.quarry.routing.shadow import Comparisons
 from include.quarry.settings import Settings
@@ -97,7 +97,7 @@ class RetrievalDeployment:
         """
 
         async def ask() -> Retrieval:
-            resident, left_s = await self._resident(corpus), visit.deadline.remaining_s()
+            resident, left_s = await self._indexes.loaded(corpus), visit.deadline.remaining_s()
             if self._cached is None:
                 return await self._comparisons.retrieve(resident, query, top_k, scope, index_version, within_s=left_s)
             return await self._cached.retrieve(
@@ -107,13 +107,13 @@ class RetrievalDeployment:
         async with visit.deadline.holds():
             if not min_seq:
                 return await ask()
-            resident = await self._resident(corpus)
+            resident = await self._indexes.loaded(corpus)
             version = index_version or resident.choose(scope.tenant, query)
             return await self._fresh.read(ask, resident, version, min_seq, visit.deadline.remaining_s)
 
     async def watermark(self, corpus: str) -> int:
         """How far this replica has applied the log of the corpus."""
-        return (await self._resident(corpus)).live.index.watermark
+        return (await self._indexes.loaded(corpus)).live.index.watermark
 
     async def check_health(self) -> None:
         """Asked by Serve; a replica that no longer follows the log and the routes, or says how far, is replaced."""
@@ -145,10 +145,6 @@ class RetrievalDeployment:
             )
 
         return opens_elsewhere(here, shard, partial_results=partial)
-
-    async def _resident(self, corpus: str) -> Resident:
-        resident = self._indexes.find(corpus)
-        return await asyncio.to_thread(self._indexes.load, corpus) if resident is None else resident
 
 
 def _cached(settings: Settings, comparisons: Comparisons) -> CachedRetrieval | None:

@@ -63,9 +63,7 @@ class ShardsDeployment:
             raise RuntimeError("a background thread has ended")
 
     async def _shard(self, address: Address) -> Index:
-        resident = self._indexes.find(address.corpus)
-        if resident is None:
-            resident = await asyncio.to_thread(self._indexes.load, address.corpus)
+        resident = await self._indexes.loaded(address.corpus)
         retriever = resident.retriever_of(address.version)
         if retriever is None or not isinstance(retriever.index, ShardGroup):
             raise Unavailable(f"index version {address.version} is not loaded by this group of shards yet; try again")

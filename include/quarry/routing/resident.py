@@ -8,6 +8,7 @@ Three threads share the work, so that none waits for the other: one looks at the
 the log, one loads versions (see `Loader`). A rollback is taken however much there is to follow or to load.
 """
 
+import asyncio
 import logging
 import math
 import threading
@@ -16,6 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from include.quarry.cache.flights import Flights
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.routes import Route, find_route, list_routes
 from include.quarry.catalog.versions import IndexVersion, find_version
@@ -87,6 +89,7 @@ class ResidentIndexes:
         self._used_at: dict[str, float] = {}
         self._failed: dict[str, tuple[IndexVersion, float]] = {}  # what could not be loaded, and when to try again
         self._loading = threading.Lock()
+        self._loads = Flights[Resident]()
         self._stopped = threading.Event()
         self._threads = (
             threading.Thread(target=self._follow, name="follower", daemon=True),
@@ -134,6 +137,13 @@ class ResidentIndexes:
             self._used_at[corpus] = time.monotonic()
             self._residents[corpus] = resident = Resident(route, {route.live_version: live})
             return resident
+
+    async def loaded(self, corpus: str) -> Resident:
+        """`find`, or else `load`: on one thread, however many ask meanwhile. To be used on one event loop."""
+        resident = self.find(corpus)
+        if resident is None:
+            resident = (await self._loads.join(corpus, lambda: asyncio.to_thread(self.load, corpus))).value
+        return resident
 
     def watermarks(self) -> dict[str, int]:
         """How far the live version of each resident corpus has applied the log."""

@@ -1,5 +1,6 @@
 """What a replica holds: loaded on first use, at the head of the log, swapped whole."""
 
+import asyncio
 import shutil
 import threading
 from collections.abc import Iterator
@@ -339,3 +340,23 @@ def test_a_version_that_cannot_be_loaded_is_no_fault_of_who_asks_and_not_tried_f
     assert opened == ["v1"]
     roll_back("main", "it cannot be loaded", routing_settings)
     assert residents.load("main").route.live_version == "v2"
+
+
+async def test_those_who_wait_for_a_corpus_to_be_loaded_leave_threads_to_others(
+    residents: ResidentIndexes, corpus: Corpus, routing_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.put("a", "Granite is hard.")
+    make_live(corpus, routing_settings)
+    may_open, open_version = threading.Event(), residents._loader.open
+
+    def slow(version: IndexVersion) -> Loaded:
+        may_open.wait(_PATIENCE_S)
+        return open_version(version)
+
+    monkeypatch.setattr(residents._loader, "open", slow)
+    waiting = [asyncio.create_task(residents.loaded("main")) for _ in range(100)]
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), _PATIENCE_S / 2) == "done"
+    assert not any(task.done() for task in waiting)
+    may_open.set()
+    assert len({id(each) for each in await asyncio.gather(*waiting)}) == 1
