@@ -33,7 +33,6 @@ class StreamReader:
         self._age = Gauge(
             "quarry_feed_lag_seconds", "Age of the newest change taken in, while others wait", ("feed", "part")
         )
-        self._told: Tally[str] = Tally()
         self._thread = threading.Thread(target=self._read, name=f"stream-{spec.kind}", daemon=True)
         self._thread.start()
 
@@ -63,14 +62,15 @@ class StreamReader:
             stream.close()
 
     def _report(self, name: str, stream: Stream, ended: threading.Event) -> None:
+        told: Tally[str] = Tally()
         while not ended.wait(_REPORT_EVERY_S):
             counted = stream.progress.changes | Tally(fenced=stream.progress.fenced)
-            for outcome, count in (counted - self._told).items():
+            for outcome, count in (counted - told).items():
                 if outcome == "fenced":
                     self._fenced.inc(count, {"feed": name})
                 else:
                     self._changes.inc(count, {"feed": name, "outcome": outcome})
-            self._told = counted
+            told = counted
             try:
                 waiting = stream.lag()
             except Unavailable as error:

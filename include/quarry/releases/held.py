@@ -1,6 +1,6 @@
 """The releases that one replica of a tier holds, and which of them writes an answer.
 
-The route is looked at twenty times a second. A release that has another prompt for a model that is here writes at
+The route is looked at five times a second. A release that has another prompt for a model that is here writes at
 once; one with another model waits until that is loaded and has said a word, and the release before goes on meanwhile.
 One that cannot is given up in the catalog, with the reason. Who is writing keeps the model alive, wherever the route
 has gone meanwhile.

@@ -115,6 +115,7 @@ class Follower:
         stretch = read_stretch(connection, self._follow, self._index.watermark, self._ahead, self._takes)
         if stretch.page.rest is not None:  # what is gone may stand on a later page
             gone = read_gone(connection, self._follow, self._index.watermark)
+            gone = [update for update in gone if (update.key, update.seq) not in self._ahead]
         return partial(self._go_on, self._applying(stretch, seen), gone, seen)
 
     def take_over(self, other: object) -> None:
