@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import standing
 from include.quarry.catalog.offsets import load_offsets
-from include.quarry.errors import InvalidInput, QuarryError
+from include.quarry.errors import InvalidInput, QuarryError, Unavailable
 from include.quarry.feeds.moves import find_moves
 from include.quarry.feeds.protocol import Batch, Change, Deleted, FeedItem, Garbled, Listing, OffsetOf, Upserted
 from include.quarry.records import UPLOAD_FEED, DocumentKey
@@ -23,6 +23,8 @@ _REST = 9
 a tenth of a processor."""
 _HELD_BYTES = 2**24
 """So much content is in hand at once, or one document."""
+_MANY = 10
+"""When more documents than that vanish and none is left, the source has rather gone than been emptied."""
 
 
 class ListedFeed:
@@ -83,6 +85,11 @@ class ListedFeed:
             if (before := known.get(item.doc_id)) != item.offset:
                 yield from self._offer(item, before)
         self.listed = len(listed)
+        if len(known) > _MANY and not listed:
+            raise Unavailable(
+                f"{self.name} lists nothing where {len(known)} documents were: is it mounted? Nothing was deleted; if "
+                "all are to go, leave one file, and delete that one over HTTP"
+            )
         vanished = {self._key(doc_id): known[doc_id] for doc_id in known.keys() - listed}
         went = find_moves(self._listing, vanished, self._database) if vanished else {}
         for key in sorted(vanished):

@@ -82,6 +82,27 @@ def test_new_changed_and_deleted_files_are_found(folder: Folder) -> None:
     assert folder.text("deep/b.txt") is None
 
 
+def test_a_folder_that_is_not_mounted_is_no_folder_whose_documents_are_gone(folder: Folder) -> None:
+    for number in range(11):
+        folder.write(f"{number}.txt", f"Text {number}.")
+    folder.scan()
+    mounted = folder.path.rename(folder.path.with_name("mounted"))
+    folder.path.mkdir()
+    with pytest.raises(Unavailable, match="mounted"):
+        folder.scan()
+    assert folder.text("3.txt") == "Text 3."
+    folder.path.rmdir()
+    mounted.rename(folder.path)
+    assert folder.scan().unchanged == 11
+
+
+def test_a_folder_of_few_documents_may_be_emptied(folder: Folder) -> None:
+    folder.write("a.txt", "Text.")
+    folder.scan()
+    (folder.path / "a.txt").unlink()
+    assert folder.scan().deleted == 1
+
+
 def test_a_moved_file_is_known_by_its_content(folder: Folder) -> None:
     folder.write("draft.txt", "Alpha text.")
     folder.write("other.txt", "Gamma text.")  # of the same size
