@@ -33,6 +33,16 @@ def test_closing_up_keeps_order_and_sizes_and_leaves_no_gap(placements: dict[Doc
         end = now.stop
 
 
+def test_only_what_was_placed_since_it_was_made_is_renumbered() -> None:
+    resting, busy, gone = (DocumentKey("main", "t", name) for name in ("resting", "busy", "gone"))
+    ledger = Ledger({resting: Placement(1, 0, 1), gone: Placement(2, 1, 2)})
+    chunk = Chunk("c", busy, 5, 0, "u", "t", Passage("", "", 0, 0, 0), {})
+    ledger.place(DocumentUpdate(5, busy, 5, (chunk,)), 4)
+    ledger.place(DocumentUpdate(6, gone, 6), 5)
+    ledger.move(np.array([9, 9, 9, 9, 2, 3]))
+    assert ledger.snapshot() == {resting: Placement(1, 0, 1), gone: Placement(6, 0, 0), busy: Placement(5, 2, 3)}
+
+
 def test_placements_survive_the_disk_with_their_fences(tmp_path: Path) -> None:
     placements = {
         DocumentKey("main", "t", "a\x00é"): Placement(3, 0, 2),
