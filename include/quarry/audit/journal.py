@@ -5,7 +5,9 @@ One write(2) an entry, on the caller's thread. What the kernel has, SIGKILL cann
 """
 
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,6 +17,7 @@ from include.quarry.audit.entry import GENESIS, AuditRecord, encode_body, encode
 from include.quarry.audit.segments import Origin, open_folder, open_segment
 from include.quarry.errors import Unavailable
 
+_SEGMENT_S = 3600.0
 _SPOILED = b"\t\n"
 """Makes of whatever part of a line a line that has a field too few or too many."""
 
@@ -35,6 +38,7 @@ class Journal:
         self._held: int | None = None
         self._file: int | None = None
         self._size = 0
+        self._begun_at_s = 0.0
         self._number = 0
         self._head = GENESIS
         self._torn = b""
@@ -68,8 +72,13 @@ class Journal:
                 self._wait_for_disk(file)
 
     def look_after(self) -> None:
-        """Begin anew if somebody has removed the files, so that no more entries go where nobody looks."""
+        """Begin anew if somebody has removed the files, so that no more entries go where nobody looks; and begin a new
+        segment after an hour, so that what was shipped can go, and content is not kept beyond its retention here."""
         with self._turn:
+            if self._size and not self._torn and time.monotonic() - self._begun_at_s >= _SEGMENT_S:
+                self._close_segment()
+                with suppress(OSError):  # the next entry tries again
+                    self._file = self._begin_segment(self._number + 1)
             if self._file is not None and _is_gone(self._file):
                 self._close_segment()
             if self._held is not None and _is_gone(self._held):
@@ -86,8 +95,12 @@ class Journal:
         self._close_segment()
         if self._held is None:
             self._held = open_folder(self.folder, self.writer)
-        self._file = open_segment(self.folder, self.writer, number)
+        self._file = self._begin_segment(number)
         return self._file
+
+    def _begin_segment(self, number: int) -> int:
+        self._begun_at_s = time.monotonic()
+        return open_segment(self.folder, self.writer, number)
 
     def _close_segment(self) -> None:
         if self._file is not None:

@@ -5,17 +5,28 @@ import fcntl
 import os
 import shutil
 import threading
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from include.quarry.audit import journal as module
 from include.quarry.audit.entry import GENESIS, decode_line, hash_of
 from include.quarry.audit.journal import Journal
+from include.quarry.audit.sealing import seal
 from include.quarry.audit.segments import Position, Segments, adopted, writers
+from include.quarry.audit.shipping import Shipper, adopt
+from include.quarry.audit.sinks import SINKS
+from include.quarry.audit.verification import verify
+from include.quarry.catalog.database import Database
+from include.quarry.catalog.schema import audit_records, queries, usage
 from include.quarry.errors import Unavailable
+from include.quarry.feedback.query_log import forget_queries
 from tests.unit.audit.entries import content, record
+
+LONG_AGO = datetime.now(UTC) - timedelta(days=400)
 
 
 @pytest.fixture
@@ -167,6 +178,49 @@ def test_files_that_somebody_removed_are_made_anew(journal: Journal) -> None:
     assert [entry.number for entry in entries_of(journal)] == [2]
     with adopted(journal.folder, journal.writer) as ours:
         assert not ours
+
+
+def test_what_was_shipped_is_not_kept_by_a_process_that_has_little_to_do(
+    journal: Journal, sqlite_catalog: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipper = Shipper(journal.origin, sqlite_catalog, SINKS)
+    journal.append(record("q1", at=LONG_AGO), content("something private"))
+    shipper.step()
+    journal.look_after()
+    shipper.step()
+    assert _kept(journal), "it was now"
+    monkeypatch.setattr(module, "_SEGMENT_S", 0.0)
+    journal.look_after()
+    shipper.step()
+    assert not _kept(journal)
+    journal.append(record("q2", at=LONG_AGO))
+    shipper.step()
+    assert verify(sqlite_catalog).intact
+
+
+def test_what_retention_has_ended_does_not_come_back_and_is_not_counted_twice(
+    journal: Journal, sqlite_catalog: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SEGMENT_S", 0.0)
+    shipper = Shipper(journal.origin, sqlite_catalog, SINKS)
+    journal.append(record("q1", at=LONG_AGO), content("something private"))
+    shipper.step()
+    journal.look_after()
+    shipper.step()
+    seal(sqlite_catalog, verify(sqlite_catalog), now=datetime.now(UTC), keep_since=datetime.now(UTC))
+    with sqlite_catalog.write() as connection:
+        assert forget_queries(connection, 1) == 1
+    journal.close()
+    adopt(journal.folder, sqlite_catalog, SINKS)
+    with sqlite_catalog.read() as connection:
+        counts = [
+            connection.scalar(sa.select(sa.func.count()).select_from(table)) for table in (audit_records, queries)
+        ]
+        assert (counts, connection.scalar(sa.select(usage.c.requests))) == ([0, 0], 1)
+
+
+def _kept(journal: Journal) -> bool:
+    return any(b"private" in path.read_bytes() for path in (journal.folder / journal.writer).iterdir())
 
 
 def test_a_living_writer_is_not_adopted_and_a_closed_one_is(journal: Journal) -> None:
