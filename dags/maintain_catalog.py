@@ -83,12 +83,11 @@ with quarry_dag(__file__, doc=__doc__, schedule=at("0 2 * * *"), tags=["maintena
     @task
     def forget_queries() -> int:
         """Drop what was asked longer ago than its retention; returns how many queries that were."""
-        from include.quarry.catalog.database import Database  # noqa: PLC0415 heavy
+        from include.quarry.catalog.database import opened  # noqa: PLC0415 heavy
         from include.quarry.feedback.query_log import forget_queries as forget  # noqa: PLC0415 heavy
 
         settings = load_settings()
-        database = Database(settings.catalog_url)
-        with database.write() as connection:
+        with opened(settings.catalog_url) as database, database.write() as connection:
             return forget(connection, settings.query_log_retention_s)
 
     @task

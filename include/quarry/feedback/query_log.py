@@ -35,11 +35,11 @@ def forget_queries(connection: sa.Connection, retention_s: float) -> int:
     now, q = datetime.now(UTC), queries.c
     is_rated = sa.exists().where(ratings.c.query_id == q.query_id)
     old = sa.and_(q.asked_at < now - timedelta(seconds=retention_s), ~is_rated)
-    older = q.asked_at < now - timedelta(seconds=_RATED_TIMES * retention_s)
-    forgotten = connection.execute(sa.delete(queries).where(sa.or_(old, older))).rowcount
-    since_s = _RATED_TIMES * retention_s
-    connection.execute(sa.delete(ratings).where(ratings.c.rated_at < now - timedelta(seconds=since_s)))
-    return forgotten
+    since = now - timedelta(seconds=_RATED_TIMES * retention_s)
+    older = q.asked_at < since
+    of_older = ratings.c.query_id.in_(sa.select(q.query_id).where(older))
+    connection.execute(sa.delete(ratings).where(sa.or_(of_older, ratings.c.rated_at < since)))
+    return connection.execute(sa.delete(queries).where(sa.or_(old, older))).rowcount
 
 
 def _row(record: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,8 +67,10 @@ def verify(settings: Settings, source: Source | None = None, *, patience_s: floa
 def _source(database: Database, source: Source, patience_s: float) -> Finding:
     def look(connection: sa.Connection) -> Compared:
         compared = compare(source.documents, lambda: of_feed(connection, source.feed, source.corpus))
-        explain = explanations(connection, source.corpus)
         explained.clear()
+        if not compared.differences:
+            return compared
+        explain = explanations(connection, source.corpus)
         explained.extend(f"{each}: {why}" for each in compared.differences if (why := explain(each)))
         rest = tuple(each for each in compared.differences if not explain(each))
         return Compared(compared.left, compared.right, compared.digest, rest)

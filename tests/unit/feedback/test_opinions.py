@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.ratings import Rating, rated_queries
-from include.quarry.catalog.schema import audit_records, queries
+from include.quarry.catalog.schema import audit_records, queries, ratings
 from include.quarry.errors import InvalidInput, NotFound
 from include.quarry.feedback.opinions import WAITING_AT_ONCE, Opinions
 from include.quarry.feedback.query_log import forget_queries
@@ -162,3 +162,4 @@ async def test_what_nobody_rated_is_forgotten_first(database: Database) -> None:
         assert forget_queries(connection, timedelta(days=10).total_seconds()) == 2
     with database.read() as connection:
         assert set(connection.scalars(sa.select(queries.c.query_id))) == {"fresh", "old-rated"}
+        assert set(connection.scalars(sa.select(ratings.c.query_id))) == {"old-rated"}
