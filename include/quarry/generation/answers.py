@@ -176,5 +176,5 @@ class Draft:
 def _mark(text: str, markers: Sequence[int]) -> str:
     """The sentence with its markers before its full stop."""
     cited = "".join(f"[{marker}]" for marker in markers)
-    body, stop = (text[:-1], text[-1]) if text.endswith((".", "!")) else (text, ".")
+    body, stop = (text[:-1], text[-1]) if text.endswith((".", "!", "\u3002", "\uff01", "\u0964")) else (text, ".")
     return f"{body} {cited}{stop}"

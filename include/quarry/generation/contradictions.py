@@ -4,7 +4,7 @@ Each check takes the claim's text and words and a window that has all of its wor
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, takewhile
 
 from include.quarry.generation.matching import alignment, is_among, occurrences, same_word
@@ -14,6 +14,7 @@ from include.quarry.generation.wording import Word
 IN_ORDER = 0.60
 NEAR_WORDS = 4
 SUBJECT_WORDS = 4
+_SCALES = {"thousand", "million", "billion", "trillion", "dozen", "mn", "bn"}
 
 Check = Callable[[str, Sequence[Word], Window], str]
 
@@ -107,15 +108,40 @@ def _disordered(text: str, claim: Sequence[Word], window: Window) -> str:
 
 def _detached(text: str, claim: Sequence[Word], window: Window) -> str:
     """A number whose counted thing stands far from it in the window."""
+    plain = text.lower().replace(",", "").replace("\u2212", "-")
     for number, counted in pairwise(claim):
         if number.kind != "number" or counted.kind == "number":
             continue
-        if not re.search(rf"\b{re.escape(number.form)}[\s-]+{re.escape(counted.form)}", text.lower().replace(",", "")):
+        if not re.search(rf"(?<!\w){re.escape(number.form)}[\s-]+{re.escape(counted.form)}", plain):
             continue
         numbers = occurrences(number, window.words)
         if numbers and not any(is_among(counted, _counted_by(place, window.words)) for place in numbers):
             return f"the number {number.form!r} counts something else in the passage"
     return ""
+
+
+def _cut_short(text: str, claim: Sequence[Word], window: Window) -> str:
+    """A number that is only a part of the window's: "5" of "5 million", "twenty" of "twenty-five"."""
+    said = set(_figures(window.words))
+    for figure in _figures(claim):
+        if figure not in said and any(word.stem == figure[0] and word.kind == "number" for word in window.words):
+            return f"the passage has another number than {' '.join(figure)!r}"
+    return ""
+
+
+def _figures(words: Sequence[Word]) -> Iterator[tuple[str, ...]]:
+    """The numbers, each with the words that make it larger: stems."""
+    figure: list[str] = []
+    for word in words:
+        spelled = word.kind == "number" and word.form[0].isalpha()
+        if figure and (word.stem == "percent" or (word.joined and (spelled or word.stem in _SCALES))):
+            figure.append(word.stem)
+            continue
+        if figure:
+            yield tuple(figure)
+        figure = [word.stem] if word.kind == "number" else []
+    if figure:
+        yield tuple(figure)
 
 
 def _in_place(first: Word, second: Word, claim: Sequence[Word], window: Window) -> bool:
@@ -172,7 +198,8 @@ def _is_fixed(word: Word, window: Window) -> bool:
 
 
 def _fronted(word: Word, words: Sequence[Word]) -> bool:
-    return word.kind == "number" and word.place <= words[0].place + 1
+    """Whether a number opens the sentence, alone or as the year of a month."""
+    return word.kind == "number" and word.place <= words[0].place + word.joined
 
 
 def _listed(window: Window, a: Word, b: Word) -> bool:
@@ -196,4 +223,5 @@ _CHECKS: tuple[Check, ...] = (
     _stray,
     _disordered,
     _detached,
+    _cut_short,
 )

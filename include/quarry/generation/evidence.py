@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from include.quarry.generation.sentences import Sentence, flatten, split_sentences
+from include.quarry.generation.sentences import QUESTION_MARKS, Sentence, flatten, split_sentences
 from include.quarry.generation.wording import Word, read_words
 from include.quarry.records import Hit
 
@@ -20,12 +20,14 @@ EVIDENCE_HITS = 8
 _REMEMBERED = 512
 """Passages whose sentences are not read again; some stand in many answers, and reading takes a millisecond or two."""
 _MARKUP = re.compile(
-    r"<!--.*?(?:-->|$)|!\[[^\]]*\]\([^)]*\)|</?[a-zA-Z][^<>]*>|:(?:target|alt|align|height|width|image|scale):.*?(?=\n|$)"
+    r"\s*\[\s*\d{1,3}(?:\s*[,;]\s*\d{1,3})*\s*\](?![(\[:])"  # the number of a footnote would join what it follows
+    r"|<!--.*?(?:-->|$)|!\[[^\]]*\]\([^)]*\)|</?[a-zA-Z][^<>]*>|:(?:target|alt|align|height|width|image|scale):.*?(?=\n|$)"
     r"|\]\((?:[^()]|\([^()]*\))*\)|\]\[[^\]]*\]|(?<=\w)`?\s*<[a-z]+://[^>]*>`?__?"
     r"|^\s*(?:image|figure|target|alt)::?.*$|:[a-z:+-]+:(?=`)"
     r"|[\[\]`]|\*{1,3}(?=\S)|(?<=\S)\*{1,3}|(?<=\s)_{1,2}(?=\w)",
     re.DOTALL,
 )
+_POWER = re.compile(r"(?<=\d)<sup>(?=[-\u2212]?\d)", re.IGNORECASE)
 _LINK = re.compile(r"\b(?:https?|git|ssh)://\S+")
 _COMMANDS_TO_THE_MODEL = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass|do\s+not\s+follow)\b.{0,60}"
@@ -49,7 +51,7 @@ _TELLTALES = (
     *("instruction", "<", "[inst", "[/inst"),
 )
 """Every text that `_COMMANDS_TO_THE_MODEL` matches has one of these. Looking for them first is what makes it cheap."""
-_PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
+_PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
 _PRONOUN_START = re.compile(
     r"(?:[\w,]+\s+){0,3}?(?:it|its|he|his|she|her|they|their|them|this|these|those|that|such)\b", re.I
 )
@@ -67,7 +69,7 @@ class Statement:
 
     @property
     def asks(self) -> bool:
-        return self.text.endswith("?")
+        return self.text.endswith(QUESTION_MARKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def read_evidence(hits: Sequence[Hit]) -> list[Evidence]:
 
 def strip_markup(text: str) -> str:
     """The text as a reader sees it, on one line."""
-    return flatten(_LINK.sub("", _MARKUP.sub("", text))).strip(" *_")
+    return flatten(_LINK.sub("", _MARKUP.sub("", _POWER.sub("^", text)))).strip(" *_")
 
 
 def commands_the_model(text: str) -> bool:

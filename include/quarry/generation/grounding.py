@@ -9,7 +9,7 @@ with a pronoun; the headings above count as its subject) in which all of this ho
 3. **Roles.** Names, and numbers with names, stand in the same order, or in the reverse order if exactly one of the two
    is in the passive ("by"); members of a list may change places. The longest common subsequence of the words reaches
    `IN_ORDER`, which catches exchanged roles of plain nouns.
-4. **Attachment.** What a number counts, the word after it, stands near that number.
+4. **Attachment.** What a number counts, the word after it, stands near that number, and the number is whole.
 
 The measure is strict on purpose: a true sentence that is dropped costs words, a false one that passes costs trust.
 What it cannot see: wrong conclusions spelled only with the passage's own words, in the passage's own order.
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from include.quarry.generation.contradictions import NEAR_WORDS, find_contradiction
 from include.quarry.generation.evidence import Evidence, strip_markup
 from include.quarry.generation.matching import alignment, is_among, same_word
-from include.quarry.generation.sentences import MARKERS
+from include.quarry.generation.sentences import MARKERS, QUESTION_MARKS
 from include.quarry.generation.windows import Window, find_windows
 from include.quarry.generation.wording import Word, is_reporting, read_words
 
@@ -61,7 +61,7 @@ def check_sentence(sentence: str, evidence: Sequence[Evidence], *, question: str
     cited = {int(number) for group in MARKERS.findall(sentence) for number in re.findall(r"\d+", group)}
     text = _bare(sentence)
     claim = tuple(word for word in read_words(strip_markup(text)) if not is_reporting(word))
-    if text.endswith(("?", ":")) or len(claim) < (1 if question else 2):
+    if text.endswith((*QUESTION_MARKS, ":")) or len(claim) < (1 if question else 2):
         return Verdict(text, (), "it states nothing that could be checked")
     asked = read_words(question)
     short = len(claim) <= (SHORT_WORDS if _ASKS_WHAT.search(question) else 1)

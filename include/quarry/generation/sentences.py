@@ -17,14 +17,18 @@ _ABBREVIATION_LIST = (
     " st vol vs"
 )
 _ABBREVIATIONS = frozenset(_ABBREVIATION_LIST.split())
-_STOP = re.compile(r"[.!?…]+[\"'\u201d\u2019)*`_]*(?:\s*\[\s*\d[\d\s,;]*\])*(?=\s|$)")
+QUESTION_MARKS = ("?", "\uff1f", "\u061f")
+_STOP = re.compile(
+    r"(?:[.!?…]+[\"'\u201d\u2019)*`_]*(?:\s*\[\s*\d[\d\s,;]*\])*(?=\s|$)"
+    r"|[\u3002\uff01\uff1f\u0964\u061f\u06d4]+[\u201d\u2019\u300d\u300f)]*(?:\s*\[\s*\d[\d\s,;]*\])*)"  # needs no space
+)
 _OPENING = re.compile(r"[A-Z0-9\"'\u201c\u2018(\[`*_~<#$€£]|[^\W\d_a-z]")
 _STRUCTURE = re.compile(
-    r"\n[ \t]*\n\s*"  # a blank line
+    r"\n[ \t\r]*\n\s*"  # a blank line
     r"|\n(?=[ \t]*(?:[-*+•]|\d{1,2}[.)]|\#\.)[ \t])"  # a list item
     r"|\n(?=[ \t]*(?:\#{1,6}[ \t]|\||>|\.\.[ \t]|:\w+:))"  # heading, table row, quotation, directive, field
-    r"|\n[ \t]*[=\-~^\"'#*+_`]{3,}[ \t]*(?:\n|$)"  # an underline or a rule
-    r"|(?<=\|)[ \t]*\n"  # the end of a table row
+    r"|\n[ \t]*[=\-~^\"'#*+_`]{3,}[ \t\r]*(?:\n|$)"  # an underline or a rule
+    r"|(?<=\|)[ \t\r]*\n"  # the end of a table row
 )
 _HEADING = re.compile(r"\s*#{1,6}[ \t][^\n]*\n")
 _ORNAMENT = re.compile(r"^[\s>#*+•|\-=~^_:.\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]*(?:\d{1,2}[.)]\s+)?|[\s|#=~^\-]*$")

@@ -6,7 +6,8 @@ changing a statement. Words such as "before", "only", "most" or "must" do change
 """
 
 import re
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -19,8 +20,16 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
+# Vowels and accents that stand on a letter, which "\w" leaves out: without them other words would be the same.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0730-\u074a\u07a6-\u07b0"
+    "\u08d3-\u0963\u0966-\u0e3e\u0e40-\u109f\u1712-\u17d3\u1ab0-\u1aff\u1b00-\u1b44\u200c\u200d\u3099\u309a"
+)
 _TOKEN = re.compile(
-    r"\d+(?:[.,:]\d+)*\w*|[^\W\d_][\w]*(?:['\u2019]\w+)*|_\w+|[%$€£½]|[,;:()\u2014\u2013!?|]|\.(?=\s|$)"
+    r"(?:(?<![^\s(\[^$€£])[-\u2212])?\d+(?:[.,:]\d+)*\w*"  # a minus belongs to its number
+    rf"|[aApP]\.[mM]\b|[^\W\d_][\w{_MARKS}]*(?:['\u2019]\w+)*(?:\+\+|\#)?|_\w+"
+    r"|[%\u2030$\u00a2-\u00a5\u0e3f\u20a0-\u20cf½]|[<>\u2264\u2265\u2260]=?(?=\s?[-\u2212]?\d)"
+    r"|[,;:()\u2014\u2013!?|\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f\u060c\u061b\u061f\u06d4\u0964]|\.(?=\s|$)"
 )
 _FUNCTION = _set(
     "a an the this that these those it its he his him she her hers they their them we our us you your i my me itself"
@@ -35,15 +44,39 @@ _REPORTING = _set(
     " specifically particular example exampl"
 )
 _NEGATORS = _set(
-    "not no never none nobody nothing neither nor cannot without hardly barely seldom lack lacks lacked lacking fail"
-    " fails failed failing unable refuse refuses refused deny denies denied denying prevent prevents prevented unless"
-    " except non isnt arent wasnt werent dont doesnt didnt wont cant myth false untrue incorrect"
+    "not no never none nobody nothing neither nor cannot without lack lacks lacked lacking fail"
+    " fails failed failing unable nowhere refuse refuses refused deny denies denied denying prevent prevents prevented"
+    " unless except non isnt arent wasnt werent dont doesnt didnt wont cant havent hasnt hadnt couldnt shouldnt wouldnt"
+    " mustnt neednt myth false untrue incorrect"
 )
+_SAID_NEGATORS = _set(
+    "hardly barely seldom rarely scarcely few"
+    " nicht kein keine keinen keinem keiner keines nie niemals niemand nichts ohne weder"
+    " ne pas jamais aucun aucune sans rien ni nunca jamás ningún ninguna ninguno nadie nada tampoco"
+    " não jamais nenhum nenhuma sem ninguém mai nessun nessuno nessuna senza né niet geen nooit zonder niemand niets"
+    " inte ikke ikkje aldrig aldri ingen inga inget utan uden uten nigdy bez není nikdy değil yok ei eivät"
+    " не нет ни никогда без нельзя никто ничего ні немає δεν δε μη μην όχι ποτέ χωρίς"
+    " لا لم لن ليس ليست غير بدون לא אין בלי नहीं न मत बिना không chưa tidak bukan belum tanpa 안 못"
+)
+"""Negators that are words of the sentence besides, and govern the clause before them, too: those that only lessen, and
+those of other languages, some of which mean something else in English."""
+_SOME = _set("a the past next last first every these those")
+"""Before "few" these make it a number of things that there are."""
 _SCOPE_ENDS = _set(
-    ", ; : ( ) \u2014 \u2013 . ! ? | but however although though while whereas because yet since unless when which"
+    ", ; : ( ) \u2014 \u2013 . ! ? | \u3001 \u3002 \uff01 \uff0c \uff1a \uff1b \uff1f \u060c \u061b \u061f \u06d4"
+    " \u0964 but however although though while whereas because yet since unless when which"
 )
 _SCOPE_WORDS = 7
-_UNITS = {"%": "percent", "$": "dollar", "€": "euro", "£": "pound", "½": "half"}
+_UNITS = {
+    "%": "percent",
+    "$": "dollar",
+    "€": "euro",
+    "£": "pound",
+    "¥": "yen",
+    "½": "half",
+    "<=": "\u2264",
+    ">=": "\u2265",
+}
 _NUMBERS = {
     **{"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7"},
     **{"eight": "8", "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "thirteen": "13", "fourteen": "14"},
@@ -78,20 +111,26 @@ class Word:
 def read_words(text: str) -> tuple[Word, ...]:
     """The meaning-bearing words of a text in order; negations are kept as the `negated` mark of what they govern."""
     words: list[Word] = []
-    scope = negations = 0
+    scope = negations = clause = 0
     initial = True
     previous = ""
     word_end = -1
     by = False
+    text = text if text.isascii() else unicodedata.normalize("NFC", text)
     for match in _TOKEN.finditer(text):
-        token = match.group().replace("\u2019", "'")
+        token = match.group().replace("\u2019", "'").replace("\u2212", "-")
         lower = token.lower()
         if lower in _SCOPE_ENDS and not negations:
-            scope = 0
-        if _negates(lower, text[match.end() : match.end() + 9].lower()):
+            scope, clause = 0, len(words)
+        negates = _negates(lower, previous, text[match.end() : match.end() + 9].lower())
+        if negates:
             scope = _SCOPE_WORDS
             negations += 1
-        elif word := _content(token, lower, previous, initial, text[match.end() : match.end() + 4]):
+        if negates and lower in _SAID_NEGATORS:
+            words[clause:] = [replace(word, negated=True) for word in words[clause:]]
+        if (not negates or lower in _SAID_NEGATORS) and (
+            word := _content(token, lower, previous, initial, text[match.end() : match.end() + 4])
+        ):
             form, stem, kind = word
             joined = word_end >= 0 and text[word_end : match.start()] in (" ", "-", "\n")
             words.append(Word(form, stem, kind, len(words), scope > 0, negations, joined, by))
@@ -117,31 +156,46 @@ def is_reporting(word: Word) -> bool:
     return word.kind == "plain" and (word.form in _REPORTING or word.stem in _REPORTING)
 
 
-def _negates(lower: str, following: str) -> bool:
+def _negates(lower: str, previous: str, following: str) -> bool:
+    if lower == "few":
+        return previous not in _SOME
     if lower in ("not", "no") and following.lstrip().startswith(("only", "just")):
         return False
     if lower in ("instead", "rather"):
         return following.lstrip().startswith(("of", "than"))
-    return lower in _NEGATORS or lower.endswith("n't")
+    return lower in _NEGATORS or lower in _SAID_NEGATORS or lower.endswith("n't") or lower.startswith("n'")
 
 
 def _content(token: str, lower: str, previous: str, initial: bool, following: str) -> tuple[str, str, Kind] | None:
     """Form, stem and kind of a token that bears meaning; None for a function word or a punctuation mark."""
     form = re.sub(r"'(?:s|re|ve|ll|d|m)?$", "", lower)
     counts = form != "one" or not (previous in _NO_NUMBER_AFTER or following.startswith(" of"))
+    if not (token[0].isalnum() or token[0] in "_-"):  # a sign: what there is no word for stands for itself
+        sign = _UNITS.get(token, token)
+        return None if token in _SCOPE_ENDS else (sign, sign, "plain")
     if token in _UNITS:
         return _UNITS[token], _UNITS[token], "plain"
-    if token[0].isdigit():
+    if token[0] == "-" or (token[0].isnumeric() and not token[0].isalpha()):
         value = re.sub(r"(?<=\d),(?=\d{3})", "", lower)
+        value = f"-{value}" if previous == "minus" else value
         return value, value, "number"
     if form in _NUMBERS and counts:
         return form, _NUMBERS[form], "number"
-    acronym = token.isupper() and len(token) > 1 and not initial
-    if not (token[0].isalpha() or token[0] == "_") or (form in _FUNCTION and not acronym):
+    if form in ("a.m", "p.m") or (form == "am" and previous[:1].isdigit()):
+        form = form.replace(".", "")
+    elif form in _FUNCTION and not _is_label(token, previous, initial):
         return None
     opens = initial and token[1:].islower() and not re.match(r"[ -][A-Z]", following)
     named = "_" in token or not (token.islower() or opens)
     return form, stem_of(form), "name" if named and len(token) > 1 else "plain"
+
+
+def _is_label(token: str, previous: str, initial: bool) -> bool:
+    """Whether capitals make a function word something else: "US", "IT", the last word of "vitamin A" or "Henry I"."""
+    if len(token) > 1 or not token.isupper():
+        return token.isupper()
+    pronoun = previous in _FUNCTION or previous in _SCOPE_ENDS
+    return token not in ("A", "I") or not (initial or (token, pronoun) == ("I", True))
 
 
 @lru_cache(maxsize=1)

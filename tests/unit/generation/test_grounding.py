@@ -119,6 +119,52 @@ def test_what_no_passage_says_is_not_supported(sentence: str, passages: list[Evi
     assert verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("said", "changed"),
+    [
+        # signs, units and parts of numbers
+        ("The night in Oslo was at -5 degrees.", "The night in Oslo was at 5 degrees."),
+        ("The night in Oslo was at 5 degrees.", "The night in Oslo was at \u22125 degrees."),
+        ("The night in Oslo was at minus 5 degrees.", "The night in Oslo was at 5 degrees."),
+        ("The mass is 10^6 kg.", "The mass is 10^-6 kg."),
+        ("The speed is 10<sup>6</sup> metres.", "The speed is 106 metres."),
+        ("The tower was built in 1889[2] in Paris.", "The tower was built in 18892 in Paris."),
+        ("The licence costs $500 a year.", "The licence costs \u00a5500 a year."),
+        ("The licence costs \u00a5500 a year.", "The licence costs \u20b9500 a year."),
+        ("About \u00be of users agree with the plan.", "About \u00bc of users agree with the plan."),
+        ("The town has 5 million users.", "The town has 5 users."),
+        ("The deal cost $5 million.", "The deal cost $5."),
+        ("The tax is 5% of income.", "The tax is 5 of income."),
+        ("The team has twenty-five members.", "The team has twenty members."),
+        ("The team has twenty-five members.", "The team has five members."),
+        ("The value must be < 5 seconds.", "The value must be > 5 seconds."),
+        ("Paris has 2 million people, Lyon has 1 million.", "Lyon has 2 million people."),
+        # times and labels that look like function words
+        ("The train to Bergen leaves at 10:30 pm.", "The train to Bergen leaves at 10:30 am."),
+        ("The train to Bergen leaves at 10:30 p.m. on Sunday.", "The train to Bergen leaves at 10:30 a.m. on Sunday."),
+        ("WHO officials approved the vaccine.", "US officials approved the vaccine."),
+        ("Vitamin C prevents scurvy.", "Vitamin A prevents scurvy."),
+        ("Hepatitis B is spread by blood.", "Hepatitis E is spread by blood."),
+        ("World War II ended in 1945.", "World War I ended in 1945."),
+        ("C++ is an object-oriented language.", "C is an object-oriented language."),
+        # what lessens, and negations of other languages
+        ("It rarely rains in Lima.", "It rains in Lima."),
+        ("You shouldnt restart the server.", "You restart the server."),
+        ("Few users restart the server.", "Users restart the server."),
+        ("Der Server antwortet nicht.", "Der Server antwortet."),
+        ("Le serveur ne red\u00e9marre pas automatiquement.", "Le serveur red\u00e9marre automatiquement."),
+        ("Сервер не запускается автоматически.", "Сервер запускается автоматически."),
+        ("الخادم لا يعمل ليلا.", "الخادم يعمل ليلا."),
+        ("यह दिन अच्छा नहीं है।", "यह दिन अच्छा है।"),
+        ("यह दिन अच्छा है।", "यह दीन अच्छा है।"),
+    ],
+)
+def test_a_passage_bears_out_its_own_sentence_and_not_a_changed_one(said: str, changed: str, make_hit: MakeHit) -> None:
+    evidence = read_evidence([make_hit(said)])
+    assert check_sentence(evidence[0].statements[0].text, evidence).supported
+    assert not check_sentence(changed, evidence).supported
+
+
 def test_a_right_marker_is_kept_a_wrong_one_replaced_and_a_missing_one_added(passages: list[Evidence]) -> None:
     sentences = ("Dogs chase cats [2].", "Google acquired YouTube in 2006 [1].", "It supports over 800 rules.")
     verdicts = [check_sentence(sentence, passages) for sentence in (*sentences, "Dogs chase cats [9].")]

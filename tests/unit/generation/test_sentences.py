@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,3 +77,20 @@ def test_a_line_break_in_an_answer_ends_a_sentence() -> None:
     stream = SentenceStream()
     assert stream.feed("Super Bowl 50\nThe Broncos won") == ["Super Bowl 50"]
     assert stream.flush() == ["The Broncos won"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Price list\n\nIt costs 5 euros.", "Price list\n=====\nIt costs 5 euros.", "|Price list|\n|It costs 5 euros.|"],
+)
+def test_windows_line_ends_part_the_same_sentences(text: str) -> None:
+    expected = ["Price list", "It costs 5 euros."]
+    for source in (text, text.replace("\n", "\r\n")):
+        sentences = split_sentences(source)
+        assert [sentence.text for sentence in sentences] == expected
+        assert [source[start:end] for _, start, end in sentences] == expected
+
+
+def test_full_stops_of_other_scripts_need_no_space() -> None:
+    texts = [sentence.text for sentence in split_sentences("东京是首都。大阪是城市\uff1fयह दिन है। वह रात है।")]
+    assert texts == ["东京是首都。", "大阪是城市\uff1f", "यह दिन है।", "वह रात है।"]
