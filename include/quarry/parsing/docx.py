@@ -6,8 +6,10 @@ from io import BytesIO
 from zipfile import BadZipFile, ZipFile
 
 import docx
+from docx.document import Document
 from docx.opc.exceptions import OpcError
 from docx.oxml.exceptions import XmlchemyError
+from docx.oxml.ns import qn
 from docx.table import Table, _Cell
 from docx.text.paragraph import Paragraph
 from lxml.etree import LxmlError
@@ -18,6 +20,8 @@ from include.quarry.records import Block
 
 _MAX_UNPACKED_BYTES = 100_000_000
 _MAX_PARTS = 10_000
+_CONTROL = qn("w:sdt")
+_WRAPPERS = (_CONTROL, *map(qn, ("w:ins", "w:moveTo", "w:smartTag", "w:customXml")))
 # What zipfile, lxml and python-docx were seen to raise over broken files; all of them mean the same to the sender.
 _BROKEN = (
     *(BadZipFile, zlib.error, EOFError, RuntimeError, LxmlError, OpcError, XmlchemyError),
@@ -35,7 +39,7 @@ class DocxParser:
 def _blocks(content: bytes) -> Iterator[Block]:
     try:
         _refuse_bombs(content)
-        for part in docx.Document(BytesIO(content)).iter_inner_content():
+        for part in _unwrapped(docx.Document(BytesIO(content))).iter_inner_content():
             block = _table(part) if isinstance(part, Table) else _paragraph(part)
             if block.text.strip():
                 yield block
@@ -55,6 +59,17 @@ def _refuse_bombs(content: bytes) -> None:
             f"the document unpacks to {unpacked:,} bytes in {len(parts):,} parts; allowed are "
             f"{_MAX_UNPACKED_BYTES:,} bytes in {_MAX_PARTS:,} parts; split it or take out pictures"
         )
+
+
+def _unwrapped(document: Document) -> Document:
+    """The document without what stands around text: python-docx overlooks content controls and tracked insertions."""
+    body = document.element.body
+    for wrapper in list(body.iter(*_WRAPPERS)):
+        inner = wrapper.find(qn("w:sdtContent")) if wrapper.tag == _CONTROL else wrapper
+        for child in [] if inner is None else list(inner):
+            wrapper.addprevious(child)
+        wrapper.getparent().remove(wrapper)
+    return document
 
 
 def _paragraph(paragraph: Paragraph) -> Block:

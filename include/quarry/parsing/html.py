@@ -19,8 +19,10 @@ _ENCODINGS = re.compile(
 )
 _WESTERN = {"iso-8859-1", "latin1", "latin-1", "us-ascii"}  # on the Web these names mean Windows-1252
 
-_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
+_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)(?:[^<>]*(/>))?")
 _MAX_DEPTH = 2000  # the time of a tree builder grows with the square of the depth: 0.2 s here
+_SHAPE = re.compile(r"path|circle|ellipse|line|polygon|polyline|rect|stop|use")
+_MAX_SHAPES = 50_000  # that end themselves, as a picture has them: inside of one they open nothing
 _NEEDS_NO_END = re.compile(
     r"area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr|html|head|body|p|li|dt|dd|option|optgroup|"
     r"thead|tbody|tfoot|tr|td|th|colgroup|caption|rt|rp"
@@ -59,9 +61,11 @@ def _encoding(content: bytes) -> str:
 
 def _refuse_deep_nesting(source: str) -> None:
     open_tags: Counter[str] = Counter()
-    for end, name in _TAG.findall(source):
+    for end, name, ended in _TAG.findall(source):
         tag = name.lower()
-        if not end and not _NEEDS_NO_END.fullmatch(tag):
+        if ended and _SHAPE.fullmatch(tag) and open_tags[ended] < _MAX_SHAPES:
+            open_tags[ended] += 1
+        elif not end and not _NEEDS_NO_END.fullmatch(tag):
             open_tags[tag] += 1
             if open_tags[tag] > _MAX_DEPTH:
                 raise UnreadableContent(

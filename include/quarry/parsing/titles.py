@@ -7,6 +7,7 @@ from itertools import chain, islice
 from include.quarry.records import Block
 
 _BLOCKS_AHEAD = 50
+_MAX_CHARACTERS = 1000  # of a heading are read: the time of some patterns grows with the square of its length
 _ADORNMENT = re.compile(r"(?m)^\s*([!-/:-@\[-`{-~])\1+\s*$")
 _HASHES = re.compile(r"^\s{0,3}#{1,6}(?=\s|$)|\s#+\s*$")
 _MARKUP = (
@@ -21,7 +22,7 @@ _MARKUP = (
 
 def heading_text(source: str) -> str:
     """The words of a heading block on one line: `## Using *it* ##` is `Using it`, and so it is in the other formats."""
-    text = _HASHES.sub("", _ADORNMENT.sub("", source).strip())
+    text = _HASHES.sub("", _ADORNMENT.sub("", source[:_MAX_CHARACTERS]).strip())
     for pattern, words in _MARKUP:
         text = pattern.sub(words, text)
     return " ".join(text.split())

@@ -23,6 +23,20 @@ def test_headings_go_by_style_and_tables_become_text() -> None:
     ]
 
 
+def test_content_controls_and_tracked_insertions_are_text() -> None:
+    run = b"<w:r><w:t>%s</w:t></w:r>"
+    control, inserted = b"<w:sdt><w:sdtContent>%s</w:sdtContent></w:sdt>", b'<w:ins w:id="1" w:author="a">%s</w:ins>'
+    deleted = b'<w:del w:id="2" w:author="a"><w:r><w:delText>gone </w:delText></w:r></w:del>'
+    words = inserted % (run % b"new ") + deleted + control % (inserted % (run % b"inline "))
+    added = control % (b"<w:p>" + run % b"Approved." + b"</w:p>") + b"<w:p>" + words + run % b"end.</w:p>"
+    buffer = BytesIO()
+    with ZipFile(BytesIO(make_docx())) as intact, ZipFile(buffer, "w") as archive:
+        for name in intact.namelist():
+            archive.writestr(name, intact.read(name).replace(b"<w:body>", b"<w:body>" + added))
+    texts = [block.text.strip() for block in DocxParser().blocks(buffer.getvalue())]
+    assert texts[:3] == ["Approved.", "new inline end.", "Field guide"]
+
+
 def test_a_zip_bomb_is_refused_before_it_is_unpacked() -> None:
     buffer = BytesIO()
     with ZipFile(buffer, "w", ZIP_DEFLATED) as archive, archive.open("word/document.xml", "w") as part:

@@ -62,3 +62,7 @@ def test_hostile_nesting_is_refused_before_it_costs_time() -> None:
     assert parse("<p>x" * 20_000)
     assert parse("<div>" * 1_500 + "x")
     assert process_time() - begin < 10
+
+
+def test_a_picture_of_many_shapes_is_no_deep_nesting() -> None:
+    assert [block.text for block in parse("<p>seen</p><svg>" + "<path d='M0 0'/>" * 3000 + "</svg>")] == ["seen\n\n"]

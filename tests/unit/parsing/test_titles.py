@@ -32,3 +32,7 @@ def test_the_first_heading_is_the_title_and_no_block_is_lost() -> None:
 def test_without_a_heading_the_fallback_is_the_title() -> None:
     title, rest = with_title([Block("text\n")] * 100, "file.md")
     assert (title, len(list(rest))) == ("file.md", 100)
+
+
+def test_a_heading_is_read_only_so_far() -> None:
+    assert len(heading_text("# " + "![" * 1_000_000)) < 1000
