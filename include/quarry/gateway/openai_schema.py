@@ -13,6 +13,7 @@ from include.quarry.gateway.schema import Body, Fields, Name, Printable
 
 MAX_TEXTS = 256
 Text = Annotated[str, Field(max_length=100_000)]
+NotAsked = Annotated[list[Any], Field(max_length=0, description="null or empty")] | None
 NoEffect = Annotated[Any, Field(description="accepted, without effect")]
 
 
@@ -71,9 +72,19 @@ class Chat(Body):
     response_format: PlainText | None = None
     logprobs: Literal[False] | None = None
     modalities: Annotated[list[Literal["text"]], Field(max_length=1)] | None = None
+    stop: NotAsked = None
+    tools: NotAsked = None
+    functions: NotAsked = None
+    tool_choice: Literal["none", "auto"] | None = None
+    function_call: Literal["none", "auto"] | None = None
+    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
+    top_logprobs: Literal[0] | None = None
+    audio: None = None
+    prediction: None = None
 
     frequency_penalty: NoEffect = None
     metadata: NoEffect = None
+    parallel_tool_calls: NoEffect = None
     presence_penalty: NoEffect = None
     prompt_cache_key: NoEffect = None
     reasoning_effort: NoEffect = None

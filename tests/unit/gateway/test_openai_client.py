@@ -332,3 +332,12 @@ def test_a_client_that_waits_no_longer_ends_the_generation(client: openai.OpenAI
     with pytest.raises(openai.APITimeoutError):
         list(chat(client, messages=slow, timeout=0.5, stream=True))
     wait_until(lambda: platform.ended == ended + 2, "the generations to end", timeout_s=20, tick=lambda _: None)
+
+
+def test_what_clients_leave_empty_is_not_asked_for(client: openai.OpenAI) -> None:
+    empty: Any = {"stop": None, "tools": [], "tool_choice": "none", "functions": [], "logit_bias": {}, "audio": None}
+    more: Any = {"parallel_tool_calls": True, "top_logprobs": None, "prediction": None, "function_call": None}
+    assert chat(client, extra_body=empty | more).choices[0].message.content == SAID
+    with pytest.raises(openai.UnprocessableEntityError) as caught:
+        chat(client, stop=["\n"])
+    assert caught.value.param == "stop"
