@@ -28,7 +28,7 @@ def test_content_controls_and_tracked_insertions_are_text() -> None:
     control, inserted = b"<w:sdt><w:sdtContent>%s</w:sdtContent></w:sdt>", b'<w:ins w:id="1" w:author="a">%s</w:ins>'
     deleted = b'<w:del w:id="2" w:author="a"><w:r><w:delText>gone </w:delText></w:r></w:del>'
     words = inserted % (run % b"new ") + deleted + control % (inserted % (run % b"inline "))
-    added = control % (b"<w:p>" + run % b"Approved." + b"</w:p>") + b"<w:p>" + words + run % b"end.</w:p>"
+    added = control % (b"<w:p>" + run % b"Approved." + b"</w:p>") + b"<w:p>" + words + run % b"end." + b"</w:p>"
     buffer = BytesIO()
     with ZipFile(BytesIO(make_docx())) as intact, ZipFile(buffer, "w") as archive:
         for name in intact.namelist():
