@@ -108,7 +108,7 @@ def _available() -> Iterator[None]:
         if any(words in reason for words in _NO_TABLES) or (wrong and " does not exist" in reason):
             raise Unavailable(
                 f"the catalog is not there, or of another version than this code ({reason}); `make up` makes it, "
-                "or `python -m include.quarry migrate`"
+                "or `python -m include.quarry migrate`; then try again"
             ) from error
         if wrong:
             raise

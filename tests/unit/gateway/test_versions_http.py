@@ -183,7 +183,7 @@ async def test_the_whole_way_over_a_real_catalog(corpus: Corpus) -> None:
 async def test_a_build_needs_an_airflow_a_corpus_and_a_spec(corpus: Corpus) -> None:
     client = client_of(VersionDesk(corpus.settings))
     response = await client.post("/v1/versions", json={})
-    assert "Airflow has not written its password" in assert_problem(response, 503)
+    assert "tells no password for Airflow" in assert_problem(response, 503)
     passwords = corpus.settings.home / "airflow" / "simple_auth_manager_passwords.json.generated"
     passwords.parent.mkdir(parents=True)
     passwords.write_text('{"admin": "secret"}')

@@ -143,5 +143,5 @@ def test_both_ways_to_call_it_are_one(tmp_path) -> None:
         environment = {"QUARRY_HOME": str(tmp_path / "none"), "PATH": ""}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 1
-        assert done.stderr.startswith("Temporarily unavailable: the catalog cannot take the request")
+        assert done.stderr.startswith("Temporarily unavailable: the catalog is not there")
         assert not (tmp_path / "none").exists()
