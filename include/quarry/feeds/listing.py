@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 _REST = 9
 """After a pass that found nothing, it rests so many times as long as it took: a large folder that nobody changes takes
 a tenth of a processor."""
+_AGAIN_S = 30.0
+"""What could not be read is left alone for so long: a stream comes by twice a second."""
 _HELD_BYTES = 2**24
 """So much content is in hand at once, or one document."""
 _MANY = 10
@@ -37,6 +39,7 @@ class ListedFeed:
         self._database = database
         self._pass: Iterator[Batch] | None = None
         self._began, self._has_news = 0.0, False
+        self._again_at: dict[str, float] = {}
         self.listed = 0
 
     @property
@@ -82,9 +85,11 @@ class ListedFeed:
         for item in self._listing.items():
             listed.add(item.doc_id)
             self.listed = len(listed)
-            if (before := known.get(item.doc_id)) != item.offset:
+            is_due = time.monotonic() >= self._again_at.get(item.doc_id, 0.0)
+            if (before := known.get(item.doc_id)) != item.offset and is_due:
                 yield from self._offer(item, before)
         self.listed = len(listed)
+        self._again_at = {doc_id: at for doc_id, at in self._again_at.items() if doc_id in listed}
         if len(known) > _MANY and not listed:
             raise Unavailable(
                 f"{self.name} lists nothing where {len(known)} documents were: is it mounted? Nothing was deleted; if "
@@ -112,6 +117,8 @@ class ListedFeed:
         except Exception as reason:  # its format is nothing that anybody thought of; one document must not end the pass
             logger.exception("%r could not be loaded", item.uri)
             change, after = _garbled(key, item, reason), before
+        if after == before:
+            self._again_at[item.doc_id] = time.monotonic() + _AGAIN_S
         yield Batch(item.doc_id, before, [change], after)
 
     def _check_owner(self, key: DocumentKey) -> None:

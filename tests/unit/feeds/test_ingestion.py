@@ -197,6 +197,31 @@ def test_a_folder_in_which_nothing_happens_rests_longer_the_longer_it_takes(
     assert rests == [0.5, 90.0]
 
 
+def test_a_stream_leaves_a_file_that_cannot_be_read_alone_for_a_while(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, rests = [0.0], list[float]()
+    clock = SimpleNamespace(sleep=rests.append, monotonic=lambda: now[0])
+    monkeypatch.setattr("include.quarry.feeds.listing.time", clock)
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", _forbidden)
+    folder.write("a.txt", "Text.")
+    feed = open_change_feed(FolderSpec(kind="folder", path=str(folder.path)), folder.database, MAX_BYTES)
+    ingestor = Ingestor(folder.database, make_chunker, MAX_BYTES)
+    stream = Stream(feed, ingestor, folder.database, Pace(wait_s=0.5))
+    while len(rests) < 3:
+        stream.step()
+    assert stream.progress.changes["quarantined"] == 1
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    now[0] = 31.0
+    assert stream.step() == 1
+    assert folder.text("a.txt") == "Text."
+
+
+def _forbidden(path: Path) -> bytes:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
 def test_unchanged_files_are_not_even_read(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.write("a.md", "Text.")
     folder.scan()
