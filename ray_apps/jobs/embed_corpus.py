@@ -119,7 +119,8 @@ def run(job: EmbedCorpus, settings: Settings, spec: IndexSpec, make_embedder: Ca
             shutil.rmtree(folder)
             if done == 0:
                 time.sleep(_RETRY_EVERY_S)  # the rest is claimed by another worker: wait for it, or for its lease's end
-        release(database, space, folder.name)
+        with database.write() as connection:
+            release(connection, space, folder.name)
         report = report_of(work.attempts, job.corpus, space, settings.node_price_per_hour)
         if report.attempts:
             print(*report.lines(), f"report: {report.save(folder.parent / 'reports', folder.name)}", sep="\n")

@@ -62,12 +62,11 @@ def holds(database: Database, fingerprint: str, hashes: Sequence[str], owner: st
     return found == len(hashes)
 
 
-def release(database: Database, fingerprint: str, owner: str) -> None:
+def release(connection: sa.Connection, fingerprint: str, owner: str) -> None:
     """Give back all that `owner` holds in a space; of a plan, all that any of its workers holds."""
     below = claims.c.owner.startswith(f"{owner}/", autoescape=True)
-    with database.write() as connection:
-        whose = sa.or_(claims.c.owner == owner, below)
-        connection.execute(sa.delete(claims).where(claims.c.fingerprint == fingerprint, whose))
+    whose = sa.or_(claims.c.owner == owner, below)
+    connection.execute(sa.delete(claims).where(claims.c.fingerprint == fingerprint, whose))
 
 
 def _present(connection: sa.Connection, fingerprint: str, hashes: Sequence[str]) -> set[str]:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ from include.quarry.catalog.log import head
 from include.quarry.catalog.versions import list_versions
 from include.quarry.embedding.protocol import Embedder
 from include.quarry.errors import QuarryError, Unavailable
-from include.quarry.lake.claims import claim, release
+from include.quarry.lake.claims import claim
 from include.quarry.lake.pending import PendingQuery, PendingText, pending_texts
 from include.quarry.lake.vectors import VectorLake
 from include.quarry.lake.work import Work
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 _LEASE_S = 20.0  # many times what a batch takes, and not more than its texts may wait when their embedder dies
 _LOOK_AGAIN_S = 30.0
 _GATHER_S = 0.05  # what comes in a moment is embedded together
+BATCH_TOKENS = 8192
+"""Tokens of one batch: two seconds of a slow machine, which a lease outlasts by far."""
 _Target = tuple[str, str, str]
 """Corpus, fingerprint of its chunker, fingerprint of its space."""
 
@@ -39,11 +41,13 @@ class FreshTail:
         owner: str,
         *,
         bulk_grace_s: float,
-        batch_size: int = 64,
+        batch_size: int = 256,
         work: Work | None = None,
         streams: Iterable[str] = (),
     ) -> None:
-        """`streams` are the feeds that are read as streams here, those too that a schedule may read as well."""
+        """`streams` are the feeds that are read as streams here, those too that a schedule may read as well. A batch is
+        what is there, up to `batch_size` texts and `BATCH_TOKENS`: an engine is the faster the more short texts it is
+        given, and each batch costs the catalog some transactions."""
         self._database = database
         self._lake = lake
         self._embedder_of = embedder_of
@@ -120,8 +124,7 @@ class FreshTail:
         batch = [text for text in texts if text.text_hash in mine]
         if batch:
             vectors = self._embedder_of(spec).encode([text.text for text in batch])
-            self._lake.put_inline([text.text_hash for text in batch], vectors)
-            release(self._database, spec.fingerprint, self._owner)
+            self._lake.put_inline([text.text_hash for text in batch], vectors, claimed_by=self._owner)
         return len(batch)
 
     def _pending(self, target: _Target, claimant: str | None) -> list[PendingText]:
@@ -146,4 +149,14 @@ class FreshTail:
         texts = pending_texts(connection, replace(query, after=passed))
         if texts and query.claimant is not None:
             self._passed[target, query.fresh] = texts[0].seq - 1, began_at
-        return texts
+        return list(_first(texts, BATCH_TOKENS))
+
+
+def _first(texts: Iterable[PendingText], tokens: int) -> Iterator[PendingText]:
+    """As many as have so many tokens; one at least."""
+    taken = 0
+    for text in texts:
+        if taken and taken + text.tokens > tokens:
+            return
+        taken += text.tokens
+        yield text

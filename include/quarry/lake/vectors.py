@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from include.quarry.catalog.database import Database, insert_missing
 from include.quarry.catalog.schema import vectors as index
 from include.quarry.errors import IncompleteIndex, NotFound
+from include.quarry.lake.claims import release
 from include.quarry.lake.parts import Parts
 from include.quarry.records import Float32, Vectors
 
@@ -37,14 +38,17 @@ class VectorLake:
             present = {row.text_hash for row in _index_rows(connection, fingerprint, wanted)}
         return [text_hash for text_hash in wanted if text_hash not in present]
 
-    def put_inline(self, hashes: Sequence[str], vectors: Vectors) -> None:
-        """Add fresh vectors; a hash that the lake already has keeps its vector."""
+    def put_inline(self, hashes: Sequence[str], vectors: Vectors, *, claimed_by: str | None = None) -> None:
+        """Add fresh vectors; a hash that the lake already has keeps its vector. What `claimed_by` holds in their space
+        is given back with it."""
         rows = [
             {"fingerprint": vectors.fingerprint, "text_hash": text_hash, "inline": value.astype("<f4").tobytes()}
             for text_hash, value in zip(hashes, vectors.values, strict=True)
         ]
         with self._database.write() as connection:
             insert_missing(connection, index, rows)
+            if claimed_by is not None:
+                release(connection, vectors.fingerprint, claimed_by)
 
     def put_part(self, name: str, hashes: Sequence[str], vectors: Vectors) -> None:
         """Write one Parquet part, whole or not at all, then index it. Writing the same part again changes nothing."""

@@ -29,8 +29,18 @@ def test_an_expired_claim_is_free(database: Database) -> None:
 
 def test_a_released_claim_is_free(database: Database) -> None:
     claim(database, "space", ["a"], "one", 60)
-    release(database, "space", "one")
+    with database.write() as connection:
+        release(connection, "space", "one")
     assert claim(database, "space", ["a"], "two", 60) == ["a"]
+
+
+def test_who_stores_fresh_vectors_gives_its_claims_back(database: Database, tmp_path: object) -> None:
+    claim(database, "space", ["a", "b"], "one", 60)
+    claim(database, "space", ["c"], "two", 60)
+    VectorLake(database, str(tmp_path)).put_inline(
+        ["a"], Vectors("space", np.ones((1, 2), np.float32)), claimed_by="one"
+    )
+    assert claim(database, "space", ["a", "b", "c"], "three", 60) == ["b"]
 
 
 def test_an_embedded_text_cannot_be_claimed(database: Database, tmp_path: object) -> None:

@@ -113,6 +113,17 @@ def test_a_text_that_a_backfill_has_claimed_is_left_to_it(fresh: FreshTail, data
     assert engine.texts == []
 
 
+def test_a_batch_of_long_texts_ends_within_a_lease(
+    fresh: FreshTail, database: Database, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By tokens, not only by texts; one that is longer than a batch may be is alone in it."""
+    monkeypatch.setattr("include.quarry.lake.fresh.BATCH_TOKENS", 6)
+    texts = ["One two three.", "Four five six.", "Seven " * 12, "Eight nine."]
+    for number, text in enumerate(texts):
+        put(database, f"{number}", text, at=datetime.now(UTC), feed="http")
+    assert [fresh.step() for _ in range(4)] == [2, 1, 1, 0]
+
+
 def test_the_fresh_tail_works_on_past_what_a_backfill_has_claimed(
     fresh: FreshTail, database: Database, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ def three_days(database: Database) -> Database:
 def put(database: Database, doc_id: str, *texts: str, at: datetime, feed: str = "folder") -> int:
     """The change that it is."""
     key = DocumentKey("main", "default", doc_id)
-    passages = [Passage(text, "", 0, len(text), 1) for text in texts]
+    passages = [Passage(text, "", 0, len(text), len(text.split())) for text in texts]
     raw = RawDocument(key, "u", b"", "text/plain")
     with database.write() as connection:
         prepared = PreparedDocument(raw, doc_id, "", [], str(texts), {CHUNKER: passages})

@@ -73,7 +73,8 @@ def test_of_two_attempts_only_the_later_supersedes_the_other(mine: int, theirs: 
 def test_a_plan_gives_back_what_all_its_workers_hold_and_nothing_else(database: Database) -> None:
     for number, owner in enumerate(("plan/0001/one", "plan/0002/two", "planet/0001/one", "other")):
         claim(database, "space", [f"text-{number}"], owner, 600)
-    release(database, "space", "plan")
+    with database.write() as connection:
+        release(connection, "space", "plan")
     with database.read() as connection:
         assert set(connection.scalars(sa.select(claims.c.owner))) == {"planet/0001/one", "other"}
 
