@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 _LEASE_S = 20.0  # many times what a batch takes, and not more than its texts may wait when their embedder dies
 _LOOK_AGAIN_S = 30.0
 _GATHER_S = 0.05  # what comes in a moment is embedded together
-BATCH_TOKENS = 8192
-"""Tokens of one batch: two seconds of a slow machine, which a lease outlasts by far."""
+BATCH_TEXTS, BATCH_TOKENS = 256, 8192
+"""What one batch holds at most: a slow machine needs two seconds for it, which a lease outlasts by far."""
 _Target = tuple[str, str, str]
 """Corpus, fingerprint of its chunker, fingerprint of its space."""
 
@@ -41,7 +41,7 @@ class FreshTail:
         owner: str,
         *,
         bulk_grace_s: float,
-        batch_size: int = 256,
+        batch_size: int = BATCH_TEXTS,
         work: Work | None = None,
         streams: Iterable[str] = (),
     ) -> None:

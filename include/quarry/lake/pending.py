@@ -76,10 +76,10 @@ def _select(wanted: PendingQuery) -> sa.Select[tuple[str, str, str, int, int]]:
         sa.select(chunks.c.text_hash, chunks.c.text, chunks.c.context, chunks.c.tokens, documents.c.seq)
         .join(documents, same_document)
         .where(chunks.c.corpus == wanted.corpus, chunks.c.chunker == wanted.chunker, ~has_vector)
+        # SQLite goes by this index then, and a limit ends the search; else it sorts all that waits before it gives one.
+        .where(documents.c.seq > wanted.after)
         .order_by(documents.c.seq, chunks.c.ordinal)
     )
-    if wanted.after:
-        query = query.where(documents.c.seq > wanted.after)
     if wanted.changed_from is not None:
         query = query.where(documents.c.accepted_at >= wanted.changed_from)
     if wanted.changed_until is not None:
