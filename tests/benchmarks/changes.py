@@ -79,7 +79,7 @@ class Topic:
         return time.monotonic() - began
 
     async def finds(self, http: httpx.AsyncClient, number: int) -> bool:
-        body = {"query": f"mark {_word(number)}"}
+        body = {"query": _word(number)}
         answer = await http.post("/v1/retrieve", json=body, headers={"Cache-Control": "no-store"})
         hits = answer.raise_for_status().json()["hits"]
         return any(hit["doc_id"] == f"note-{number}" for hit in hits)
