@@ -2,73 +2,22 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 
-from include.quarry.catalog.database import Database
-from include.quarry.catalog.log import Accepted, accept_delete, find_document
+from include.quarry.catalog.log import Accepted, accept_delete
 from include.quarry.catalog.quarantine import list_quarantine
-from include.quarry.catalog.schema import changes
 from include.quarry.errors import Unavailable
-from include.quarry.feeds.feed_specs import FolderSpec
 from include.quarry.feeds.folder import FolderFeed
 from include.quarry.feeds.ingestion import FeedPass, IngestReport, make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.feeds.listing import ListedFeed
-from include.quarry.feeds.opening import open_change_feed
-from include.quarry.feeds.pace import Pace
-from include.quarry.feeds.protocol import Batch, FeedItem
-from include.quarry.feeds.stream import Stream
+from include.quarry.feeds.protocol import Batch
 from include.quarry.operations.health import wait_until
 from include.quarry.records import DocumentKey
-
-MAX_BYTES = 20_000
-
-
-class Folder:
-    """A folder of documents, and passes over it."""
-
-    def __init__(self, path: Path, database: Database) -> None:
-        self.path = path
-        self.database = database
-        self.written = 0
-
-    def write(self, name: str, text: str | bytes) -> None:
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(text if isinstance(text, bytes) else text.encode())
-        self.written += 1
-        os.utime(target, (self.written, self.written))  # long ago, and another time for each
-
-    def scan(self, on_progress: Callable[[int], None] = lambda seen: None, *, at_once: int = 64) -> IngestReport:
-        feed = FolderFeed(self.path, "main", "default", MAX_BYTES)
-        ingestor = Ingestor(self.database, make_chunker, MAX_BYTES)
-        return FeedPass(feed, "main", "default", ingestor, self.database, at_once=at_once).run(on_progress)
-
-    def text(self, doc_id: str) -> str | None:
-        with self.database.read() as connection:
-            row = find_document(connection, DocumentKey("main", "default", doc_id))
-        return None if row is None or row.deleted else row.text
-
-    def went(self, doc_id: str) -> str | None:
-        with self.database.read() as connection:
-            row = find_document(connection, DocumentKey("main", "default", doc_id))
-        assert row is not None and row.deleted
-        return row.moved_to if row.moved_to is None else str(row.moved_to)
-
-    def change_count(self) -> int:
-        with self.database.read() as connection:
-            return int(connection.scalar(sa.select(sa.func.count()).select_from(changes)) or 0)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, database: Database) -> Folder:
-    (tmp_path / "docs").mkdir()
-    return Folder(tmp_path / "docs", database)
+from tests.unit.feeds.folder_of_documents import MAX_BYTES, Folder
 
 
 def test_new_changed_and_deleted_files_are_found(folder: Folder) -> None:
@@ -101,125 +50,6 @@ def test_a_folder_of_few_documents_may_be_emptied(folder: Folder) -> None:
     folder.scan()
     (folder.path / "a.txt").unlink()
     assert folder.scan().deleted == 1
-
-
-def test_a_moved_file_is_known_by_its_content(folder: Folder) -> None:
-    folder.write("draft.txt", "Alpha text.")
-    folder.write("other.txt", "Gamma text.")  # of the same size
-    folder.scan()
-    (folder.path / "final").mkdir()
-    (folder.path / "draft.txt").rename(folder.path / "final/report.md")
-    (folder.path / "other.txt").unlink()
-    folder.scan()
-    assert (folder.went("draft.txt"), folder.went("other.txt")) == ("final/report.md", None)
-
-
-def test_a_moved_folder_is_known_file_by_file(folder: Folder) -> None:
-    for name in "abc":
-        folder.write(f"old/{name}.txt", f"The text of {name}.")
-    folder.write("old/removed.txt", "The text of d.")
-    folder.scan()
-    (folder.path / "old/removed.txt").unlink()
-    (folder.path / "old").rename(folder.path / "new")
-    folder.scan()
-    assert [folder.went(f"old/{name}.txt") for name in "abc"] == [f"new/{name}.txt" for name in "abc"]
-    assert folder.went("old/removed.txt") is None
-
-
-def test_a_file_that_was_moved_onto_another_is_known(folder: Folder) -> None:
-    folder.write("a.txt", "The text of a.")
-    folder.write("b.txt", "The older text of b.")
-    folder.scan()
-    (folder.path / "a.txt").rename(folder.path / "b.txt")
-    folder.scan()
-    assert (folder.went("a.txt"), folder.text("b.txt")) == ("b.txt", "The text of a.")
-
-
-def test_a_move_is_known_though_the_pass_was_killed_before_it_told_of_it(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder.write("a.txt", "The text of a.")
-    folder.scan()
-    (folder.path / "a.txt").rename(folder.path / "b.txt")
-    with monkeypatch.context() as patched:
-        patched.setattr("include.quarry.feeds.listing.find_moves", _killed)
-        with pytest.raises(KeyboardInterrupt):
-            folder.scan(at_once=1)
-    assert folder.text("b.txt") == "The text of a."
-    folder.scan()
-    assert folder.went("a.txt") == "b.txt"
-
-
-def _killed(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def test_a_folder_is_the_same_feed_on_a_schedule_and_as_a_stream(folder: Folder) -> None:
-    folder.write("a.txt", "The text of a.")
-    folder.write("b.txt", "The text of b.")
-    folder.scan()
-    folder.write("a.txt", "Another text of a.")
-    (folder.path / "b.txt").unlink()
-    spec = FolderSpec(kind="folder", path=f"{folder.path}/")
-    stream = Stream(
-        open_change_feed(spec, folder.database, MAX_BYTES),
-        Ingestor(folder.database, make_chunker, MAX_BYTES),
-        folder.database,
-        Pace(wait_s=0.01),
-    )
-    while stream.step():
-        pass
-    assert (folder.text("a.txt"), folder.text("b.txt")) == ("Another text of a.", None)
-    assert folder.scan() == IngestReport(seen=1, changed=0, unchanged=1, deleted=0, quarantined=0)
-
-
-def test_a_folder_in_which_nothing_happens_rests_longer_the_longer_it_takes(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rests: list[float] = []
-    now = [0.0]
-    monkeypatch.setattr(
-        "include.quarry.feeds.listing.time", SimpleNamespace(sleep=rests.append, monotonic=lambda: now[0])
-    )
-    folder.write("a.txt", "The text of a.")
-    feed = ListedFeed(FolderFeed(folder.path, "main", "default", MAX_BYTES), "main", "default", folder.database)
-    items = feed._listing.items
-
-    def slowly() -> Iterator[FeedItem]:
-        now[0] += 10
-        return items()
-
-    monkeypatch.setattr(feed._listing, "items", slowly)
-    ingestor = Ingestor(folder.database, make_chunker, MAX_BYTES)
-    stream = Stream(feed, ingestor, folder.database, Pace(wait_s=0.5))
-    while len(rests) < 2:
-        stream.step()
-    assert rests == [0.5, 90.0]
-
-
-def test_a_stream_leaves_a_file_that_cannot_be_read_alone_for_a_while(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now, rests = [0.0], list[float]()
-    clock = SimpleNamespace(sleep=rests.append, monotonic=lambda: now[0])
-    monkeypatch.setattr("include.quarry.feeds.listing.time", clock)
-    read_bytes = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", _forbidden)
-    folder.write("a.txt", "Text.")
-    feed = open_change_feed(FolderSpec(kind="folder", path=str(folder.path)), folder.database, MAX_BYTES)
-    ingestor = Ingestor(folder.database, make_chunker, MAX_BYTES)
-    stream = Stream(feed, ingestor, folder.database, Pace(wait_s=0.5))
-    while len(rests) < 3:
-        stream.step()
-    assert stream.progress.changes["quarantined"] == 1
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
-    now[0] = 31.0
-    assert stream.step() == 1
-    assert folder.text("a.txt") == "Text."
-
-
-def _forbidden(path: Path) -> bytes:
-    raise PermissionError(13, "Permission denied", str(path))
 
 
 def test_unchanged_files_are_not_even_read(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,3 +282,7 @@ def test_a_document_taken_over_by_an_upload_survives_the_deletion_of_its_file(fo
     (folder.path / "a.txt").unlink()
     assert folder.scan().deleted == 0
     assert folder.text("a.txt") == "Uploaded."
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
