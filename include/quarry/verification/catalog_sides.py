@@ -87,17 +87,32 @@ def explanations(connection: sa.Connection, corpus: str) -> Explain:
 
 
 def _cut_amiss(connection: sa.Connection, follow: Follow) -> set[DocumentKey]:
-    """Documents whose passages are not all there, numbered from 0, or are not all of their present version."""
+    """Documents whose passages are not all there, numbered from 0 and up to the end of the text, or are not all of
+    their present version.
+
+    A chunker leaves out white space only. So words behind the last passage are those of a passage that is lost. The
+    database reads each text and sends no more than what is behind.
+    """
     c, d = chunks.c, documents.c
-    its = sa.and_(*(c[name] == d[name] for name in _KEY))
-    whole = sa.and_(
-        sa.func.count() == sa.func.max(c.ordinal) + 1,
-        sa.func.min(c.doc_version) == d.version,
-        sa.func.max(c.doc_version) == d.version,
+    key = [c[name] for name in _KEY]
+    cut = (
+        sa.select(
+            *key,
+            (sa.func.count() == sa.func.max(c.ordinal) + 1).label("numbered"),
+            sa.func.min(c.doc_version).label("oldest"),
+            sa.func.max(c.doc_version).label("newest"),
+            sa.func.max(c.end).label("end"),
+        )
+        .where(c.corpus == follow.corpus, c.chunker == follow.chunker)
+        .group_by(*key)
+        .subquery()
     )
-    query = sa.select(*(d[name] for name in _KEY)).join(chunks, its).group_by(*(d[name] for name in _KEY), d.version)
-    of_it = sa.and_(d.corpus == follow.corpus, ~d.deleted, c.chunker == follow.chunker)
-    return {DocumentKey(*row) for row in connection.execute(query.where(of_it).having(~whole))}
+    its = sa.and_(*(cut.c[name] == d[name] for name in _KEY))
+    whole = sa.and_(cut.c.numbered, cut.c.oldest == d.version, cut.c.newest == d.version)
+    behind = sa.func.substr(d.text, cut.c.end + 1)
+    query = sa.select(*(d[name] for name in _KEY), whole.label("whole"), behind.label("behind")).join(cut, its)
+    suspects = connection.execute(query.where(~d.deleted, sa.or_(~whole, behind != "")))
+    return {DocumentKey(*row[:3]) for row in suspects if not row.whole or row.behind.strip()}
 
 
 def _with_lost_vectors(connection: sa.Connection, follow: Follow, lake: VectorLake) -> set[DocumentKey]:

@@ -279,6 +279,32 @@ def test_a_passage_that_is_lost_or_old_is_found_though_every_index_has_followed(
     assert "equal: log and index version v2" in printed
 
 
+def test_the_last_passage_that_is_lost_is_found_though_the_others_are_numbered_without_a_gap(
+    run: Run, world: World
+) -> None:
+    world.corpus.put("long", " ".join(f"Sentence {number} about stone." for number in range(600)))
+    world.corpus.embed()
+    of_it = chunks.c.doc_id == "long"
+    last = sa.select(sa.func.max(chunks.c.ordinal)).where(of_it).scalar_subquery()
+    world.spoil(sa.delete(chunks).where(of_it, chunks.c.ordinal == last))
+    build_version("v2", "main", SPEC, world.corpus.settings)
+    promote("v2", world.corpus.settings)
+    retire_version("v1", world.corpus.settings)
+    code, printed = run()
+    assert code == 1
+    assert "main/default/long differs: version 1, not version 1 in part or doubled" in printed
+    assert "equal: log and index version v2" in printed
+
+
+@pytest.mark.parametrize("around", ["\n\n", " \t\r\n", "\u00a0\u3000\n", "\x0c\x1f", ""])
+def test_white_space_around_a_text_is_no_lost_passage(run: Run, world: World, around: str) -> None:
+    world.corpus.put("short", f"{around}Stone 🪨 and größe.{around}")
+    world.corpus.put("long", around + " ".join(f"🪨 Sätze {number} über Stein." for number in range(600)) + around)
+    world.corpus.embed()
+    code, printed = run()
+    assert code == 0, printed
+
+
 @pytest.mark.parametrize("spoiled", [{"text": "Marble, says somebody."}, {"tenant": "blue"}])
 def test_a_passage_that_says_something_else_than_the_log_is_found(
     run: Run, world: World, monkeypatch: pytest.MonkeyPatch, spoiled: dict[str, str]
