@@ -19,7 +19,7 @@ from include.quarry.stores import milvus, pinecone
 from include.quarry.stores.faiss import FaissStore
 from include.quarry.stores.graph import Limits
 from include.quarry.stores.memory import MemoryStore
-from include.quarry.stores.protocol import VectorStore
+from include.quarry.stores.protocol import ExactRows, VectorStore
 
 SPACE = "space-a"
 D = 4
@@ -249,6 +249,22 @@ def test_a_refused_batch_changes_nothing(store: VectorStore) -> None:
     assert list(store.contents()) == []
     store.apply([good])
     assert found(store, X) == ["a/0"]
+
+
+def test_a_store_that_has_its_rows_gives_them_bit_by_bit(adapter: Adapter, tmp_path: Path) -> None:
+    store = adapter.make()
+    if not isinstance(store, ExactRows):
+        pytest.skip("a store on a server is asked by search")
+    store.apply([update("a", 1, [X, Y]), update("b", 2, [Z]), update("c", 3, [X])])
+    store.save(tmp_path / "snapshot")
+    store = adapter.load(tmp_path / "snapshot")
+    store.apply([update("b", 4, [NEAR_X]), update("c", 5), update("d", 6, [Y])])
+    assert isinstance(store, ExactRows)
+    held = {chunk_id: row for ids, rows in store.rows() for chunk_id, row in zip(ids, rows, strict=True)}
+    expected = {"a/0": X, "a/1": Y, "b/0": NEAR_X, "d/0": Y}
+    assert {chunk_id: row.tobytes() for chunk_id, row in held.items()} == {
+        chunk_id: unit(row).tobytes() for chunk_id, row in expected.items()
+    }
 
 
 def test_a_snapshot_restores_contents_and_answers(adapter: Adapter, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from include.quarry.records import Float32, Vectors
 
 _HASHES_PER_QUERY = 800  # stays below the parameter limit of every SQLite build
 _LOOKS = 5
+_TAIL_PAGE = 4096
 
 
 class VectorLake:
@@ -97,6 +98,27 @@ class VectorLake:
         """The vectors of those of the hashes that have one now: maintenance removes what is unused, at any moment."""
         return self._gather(fingerprint, list(dict.fromkeys(hashes)))
 
+    def everything(self, fingerprint: str) -> Iterator[tuple[list[str], Float32]]:
+        """Hashes and vectors `[n, d]` of a whole space, each part read once and the tail a page at a time. What is
+        moved meanwhile may be left out."""
+        i = index.c
+        with self._database.read() as connection:
+            names = list(
+                connection.scalars(
+                    sa.select(i.part).where(i.fingerprint == fingerprint, i.part.is_not(None)).distinct()
+                )
+            )
+        for name in names:
+            query = sa.select(i.text_hash, i.position).where(i.fingerprint == fingerprint, i.part == name)
+            with self._database.read() as connection:
+                rows = connection.execute(query).all()
+            try:
+                values = self.parts.values(fingerprint, name)
+            except FileNotFoundError:  # maintenance has emptied it meanwhile
+                continue
+            yield [row.text_hash for row in rows], values[[row.position for row in rows]]
+        yield from self._tail(fingerprint)
+
     def move(self, fingerprint: str, hashes: Sequence[str]) -> None:
         """Write a part of vectors that lie elsewhere in the lake, then let the index say that they lie there. One that
         was removed meanwhile stays removed. Where they lay, they are left. Raises `NotFound` as `fetch` does, and
@@ -149,6 +171,17 @@ class VectorLake:
             values = self.parts.values(fingerprint, part)
             found.update((text_hash, values[position]) for position, text_hash in members)
         return found
+
+    def _tail(self, fingerprint: str) -> Iterator[tuple[list[str], Float32]]:
+        i, last = index.c, 0
+        query = sa.select(i.id, i.text_hash, i.inline).where(i.fingerprint == fingerprint, i.inline.is_not(None))
+        while True:
+            with self._database.read() as connection:
+                rows = connection.execute(query.where(i.id > last).order_by(i.id).limit(_TAIL_PAGE)).all()
+            if not rows:
+                return
+            last = rows[-1].id
+            yield [row.text_hash for row in rows], np.stack([np.frombuffer(row.inline, "<f4") for row in rows])
 
     def _index_part(self, fingerprint: str, name: str, hashes: Sequence[str]) -> bool:
         """Name the part for each hash that the index does not have; false where there is no such part any more."""

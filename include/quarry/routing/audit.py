@@ -76,8 +76,12 @@ def sample_chunks(tables: Sequence[PassageTable], count: int, seed: str) -> list
 def audit_vectors(stores: Sequence[VectorStore], sample: Sequence[Chunk], embedder: Embedder) -> VectorAudit:
     """Encode the chunks again and hold the stored vectors against that. `embedder` must be of the index's spec, or the
     store raises `ForeignVectors`."""
-    encoded = embedder.encode([chunk.passage.embedding_text for chunk in sample])
-    return VectorAudit({chunk.chunk_id: cosine for chunk, cosine in _cosines(stores, sample, encoded)})
+    return hold_against(stores, sample, embedder.encode([chunk.passage.embedding_text for chunk in sample]))
+
+
+def hold_against(stores: Sequence[VectorStore], sample: Sequence[Chunk], vectors: Vectors) -> VectorAudit:
+    """Hold the stored vectors of the chunks against those that they ought to have, `[n, d]` in the chunks' order."""
+    return VectorAudit({chunk.chunk_id: cosine for chunk, cosine in _cosines(stores, sample, vectors)})
 
 
 def present(connection: sa.Connection, chunk_ids: Sequence[str]) -> set[str]:

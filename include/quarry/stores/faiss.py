@@ -28,6 +28,7 @@ from include.quarry.stores.updates import best, check_chunks, check_k, check_spa
 
 _KIND = "faiss-store"
 _BLOCK = 65_536
+_READ = 8192
 _DEAD_ROWS = 4096
 _TOGETHER = 16  # queries scanned in one pass, which bounds the scores held: 16 times all rows
 
@@ -77,6 +78,14 @@ class FaissStore:
         state = self._state
         rows = np.flatnonzero(state.alive)
         yield from zip(state.columns.ids(rows), state.columns.versions(rows), strict=True)
+
+    def rows(self) -> Iterator[tuple[list[str], Float32]]:
+        """See `ExactRows`."""
+        state = self._state
+        alive = np.flatnonzero(state.alive)
+        for start in range(0, len(alive), _READ):
+            some = alive[start : start + _READ]
+            yield state.columns.ids(some), state.vectors(some)
 
     def save(self, folder: Path) -> None:
         """Compacts the live rows, sorted by document, and builds the graph or lists. Applies go on meanwhile."""

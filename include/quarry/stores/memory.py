@@ -52,6 +52,12 @@ class MemoryStore:
         for chunk, _ in self._rows():
             yield chunk.chunk_id, chunk.doc_version
 
+    def rows(self) -> Iterator[tuple[list[str], Float32]]:
+        """See `ExactRows`."""
+        for update in self._updates.values():
+            if update.vectors:
+                yield [chunk.chunk_id for chunk in update.chunks], update.vectors.values
+
     def save(self, folder: Path) -> None:
         held = self._updates.values()
         vectors = [vector for update in held if update.vectors for vector in update.vectors.values]

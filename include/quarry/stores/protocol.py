@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from include.quarry.records import DocumentUpdate, Scope, Scored, Vectors
+from include.quarry.records import DocumentUpdate, Float32, Scope, Scored, Vectors
 
 
 class VectorStore(Protocol):
@@ -29,4 +29,14 @@ class VectorStore(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write a snapshot from which `load` of the same adapter restores this very state."""
+        ...
+
+
+@runtime_checkable
+class ExactRows(Protocol):
+    """A store that has at hand the very vectors that it was given, so that they can be compared bit by bit. A store on
+    a server has not: it may keep them in another form, and to read them all takes long."""
+
+    def rows(self) -> Iterator[tuple[list[str], Float32]]:
+        """The chunk_ids and vectors `[n, d]` of all present chunks, a block at a time, in any order."""
         ...

@@ -27,6 +27,7 @@ from include.quarry.verification.catalog_sides import (
     of_feed,
 )
 from include.quarry.verification.sources import Source
+from include.quarry.verification.vectors import compare_vectors
 
 _LOOK_AGAIN_S = 0.5
 _SHOWN = 10
@@ -57,10 +58,10 @@ def verify(settings: Settings, source: Source | None = None, *, patience_s: floa
         for follow in sorted({_follow(version) for version in versions}, key=lambda each: (each.corpus, each.chunker)):
             findings.append(_lake(database, follow, lake, patience_s))
         for version in versions:
-            finding = _index(database, version, settings, patience_s)
+            its = [_index(database, version, settings, patience_s), _vectors(database, version, settings, lake)]
             with database.read() as connection:
-                if finding.equal or version.version_id in {each.version_id for each in _versions(connection)}:
-                    findings.append(finding)
+                ended = version.version_id not in {each.version_id for each in _versions(connection)}
+            findings += [finding for finding in its if finding.equal or not ended]
     return findings
 
 
@@ -99,6 +100,16 @@ def _index(database: Database, version: IndexVersion, settings: Settings, patien
     except (QuarryError, OSError) as error:
         return Finding(False, (f"DIFFERENT: {name}", f"  {error}"))
     return Finding(True, (f"equal: {name}: {proof['chunks']} chunks, digest {str(proof['digest'])[:16]}",))
+
+
+def _vectors(database: Database, version: IndexVersion, settings: Settings, lake: VectorLake) -> Finding:
+    name = f"lake and index version {version.version_id}"
+    try:
+        proof = compare_vectors(version, database, lake, settings.store_servers)
+    except (QuarryError, OSError, ValueError, IndexError) as error:  # a part that cannot be read, or is too short
+        return Finding(False, (f"DIFFERENT: {name}", f"  {error}"))
+    how = "all, bit by bit" if proof.exact else "a sample, by search"
+    return Finding(True, (f"equal: {name}: {proof.compared} vectors, {how}",))
 
 
 def _patiently(read: Callable[[], AbstractContextManager[sa.Connection]], look: Look, patience_s: float) -> Compared:

@@ -109,7 +109,7 @@ def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
 def test_what_is_whole_is_proven_line_by_line(run: Run) -> None:
     code, printed = run()
     assert code == 0, printed
-    assert [line.split(":")[0] for line in printed.splitlines()] == ["equal"] * 4
+    assert [line.split(":")[0] for line in printed.splitlines()] == ["equal"] * 5
 
 
 def test_what_the_source_has_and_the_catalog_has_not_is_named(run: Run, world: World) -> None:
