@@ -47,6 +47,11 @@ class Settings(BaseSettings):
     object_store_bytes: int = Field(512 * 2**20, ge=80 * 2**20, description="memory of Ray's object store, in bytes")
     serve_config: Path = Field(Path("ray_apps/config/serve.local.yaml"), description="what Ray Serve runs")
     start_timeout_s: float = Field(240, gt=0, le=3600, description="how long one part may take to become healthy")
+    airflow_retention_s: float = Field(
+        7_776_000,
+        ge=86_400,
+        description="how long Airflow keeps runs that have ended, with their tasks and logs, in seconds; a day or more",
+    )
 
     database_url: str = Field("", description="catalog; empty means SQLite in `home`", repr=False)
     lake_url: str = Field(

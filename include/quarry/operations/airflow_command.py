@@ -1,9 +1,10 @@
-"""Airflow's own command line on the platform's Airflow: its database, its Dags, its secrets."""
+"""Programs that know Airflow, on the platform's Airflow: its database, its Dags, its secrets."""
 
 import os
+import sys
 from collections.abc import Sequence
 
-from include.quarry.operations.installation import Installation
+from include.quarry.operations.installation import REPOSITORY, Installation
 from include.quarry.operations.programs import Program, airflow_environment, environment_of
 
 
@@ -15,3 +16,14 @@ def airflow(installation: Installation, arguments: Sequence[str]) -> None:
     command = Program("airflow", ("airflow", *arguments), airflow_environment(installation))
     environment = environment_of(command, installation)
     os.execvpe(command.command[0], command.command, environment)  # noqa: S606 (a command in the foreground)
+
+
+def clean_airflow(installation: Installation) -> None:
+    """Turn this process into the one that ends what Airflow has kept long enough. Does not return.
+
+    Where Airflow runs elsewhere, this is a process beside it, and finds its database by the environment that it has.
+    """
+    script = (sys.executable, str(REPOSITORY / "plugins" / "airflow_retention.py"))
+    elsewhere = bool(installation.settings.airflow_address)
+    command = Program("clean-airflow", script, {} if elsewhere else airflow_environment(installation))
+    os.execvpe(script[0], script, environment_of(command, installation))  # noqa: S606 (a command in the foreground)

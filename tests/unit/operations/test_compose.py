@@ -26,3 +26,12 @@ def test_no_task_starts_before_airflow_can_hear_of_it():
     scheduler, airflow = (COMPOSE["services"][name] for name in ("airflow-scheduler", "airflow-api"))
     assert scheduler["depends_on"]["airflow-api"] == {"condition": "service_healthy"}
     assert airflow["healthcheck"]["test"]
+
+
+def test_what_no_task_can_reach_a_container_beside_the_scheduler_cleans():
+    retention, scheduler = (COMPOSE["services"][name] for name in ("airflow-retention", "airflow-scheduler"))
+    assert retention["environment"] == scheduler["environment"]
+    assert "python -m include.quarry clean-airflow" in retention["command"][-1]
+    assert retention["environment"]["QUARRY_AIRFLOW_ADDRESS"], "else it would clean a database of its own"
+    logs = Installation(Settings(home="/state", _env_file=None)).logs / "airflow"
+    assert retention["environment"]["AIRFLOW__LOGGING__BASE_LOG_FOLDER"] == str(logs)
