@@ -1,22 +1,23 @@
 """Build a new index version of a corpus, prove that it is complete and no worse, and let it in by degrees.
 
-    decide -> embed what is missing -> build -> check completeness -> hold -> gate -> shadow -> approve, where asked for
-           -> canary of 5, 25, 50 % -> promote -> remember the content, to tell drift by
+    take a turn -> decide -> embed what is missing -> build -> check completeness -> hold -> gate -> shadow
+           -> approve, where asked for -> canary of 5, 25, 50 % -> promote -> remember the content, to tell drift by
 
 - **By hand**: `spec` is `live`, the name of an index spec, or JSON; `suite`, what the gate judges by, is a name, a
   folder, `auto` (the corpus's, `QUARRY_GATE_SUITE`) or empty for none; `approval` lets a person decide in this UI.
 - **By itself**: after drift (`quarry://drift`), and for a first version after an embedding run (`quarry://lake`). Each
   corpus has a run of its own: it is the event's partition key, and then the run's, and goes before the parameter.
 
-A version that fails anywhere is taken off and marked `failed`; the live one goes on answering. The one that was live
-before follows the log until its retention ends, so that `python -m include.quarry versions rollback` is quick.
-The version's id follows from the run: a task that is tried again works on the same version.
+Runs of one corpus take turns; no other waits for them, however long a person thinks. A version that fails is taken
+off and marked `failed`; the live one goes on answering. The one before follows the log until its retention ends, so
+that `python -m include.quarry versions rollback` is quick. A task that is tried again works on its run's version.
 """
 
 from typing import Any, Literal
 
 from airflow.sdk import Param, PartitionedAssetTimetable, chain, task
 from approval import VersionApproval
+from corpus_turn import IN_TURNS, CorpusTurn
 from quarry_dag import DRIFT, LAKE, final, name_param, quarry_dag, run_to_the_end, spec_param, suite_param
 from ray_job_operator import RayJobOperator
 
@@ -26,6 +27,7 @@ CORPUS = "{{ partition_key or params.corpus }}"
 QUOTED = "{{ (partition_key or params.corpus) | quote }}"
 OPTIONS = f"--corpus {QUOTED} --spec {{{{ params.spec | quote }}}}"
 VERSION = f"{CORPUS}-{{{{ run_id | digest }}}}"
+JOBS = "python -m ray_apps.jobs"
 SHADOW_SHARE, CANARY_PERCENT = 0.5, (5, 25, 50)
 
 with quarry_dag(
@@ -33,6 +35,7 @@ with quarry_dag(
     doc=__doc__,
     schedule=PartitionedAssetTimetable(assets=LAKE | DRIFT),
     tags=["index", "ray"],
+    **IN_TURNS,
     params={
         "corpus": name_param("main", "Corpus to index"),
         "spec": spec_param(),
@@ -49,11 +52,9 @@ with quarry_dag(
         asked_by = {asset.uri for asset in triggering_asset_events or ()}
         return not asked_by or DRIFT.uri in asked_by or corpus in unanswered_corpora(load_settings())
 
-    embed_missing = RayJobOperator(
-        task_id="embed_missing", entrypoint=f"python -m ray_apps.jobs.embed_corpus {OPTIONS}"
-    )
+    embed_missing = RayJobOperator(task_id="embed_missing", entrypoint=f"{JOBS}.embed_corpus {OPTIONS}")
     build_index = RayJobOperator(
-        task_id="build_index", entrypoint=f"python -m ray_apps.jobs.build_index {OPTIONS} --version-id {VERSION}"
+        task_id="build_index", entrypoint=f"{JOBS}.build_index {OPTIONS} --version-id {VERSION}"
     )
 
     @task
@@ -92,18 +93,17 @@ with quarry_dag(
         with final():
             return promote_candidate(version_id, load_settings())
 
-    @task(trigger_rule="one_failed")
+    @task(trigger_rule="one_failed", pre_execute=None)
     def take_off(version_id: str) -> bool:
         """Whatever has failed, the version does not stay on its way; one that is live already stays live."""
         from include.quarry.routing.promotion import abandon  # noqa: PLC0415 heavy
 
         return abandon(version_id, "its reindex_corpus run failed", load_settings())
 
-    remember = RayJobOperator(
-        task_id="remember", entrypoint=f"python -m ray_apps.jobs.detect_drift --remember 1 --corpus {QUOTED}"
-    )
+    remember = RayJobOperator(task_id="remember", entrypoint=f"{JOBS}.detect_drift --remember 1 --corpus {QUOTED}")
 
     way = [
+        CorpusTurn(task_id="take_turn", corpus=CORPUS),
         decide(CORPUS),
         embed_missing,
         build_index,

@@ -4,14 +4,14 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param
+from airflow.sdk import DAG, Asset, Context, CronTriggerTimetable, Param
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from failure_notice import notify_failure
 
@@ -33,12 +33,14 @@ def quarry_dag(
     schedule: Any,
     tags: Sequence[str],
     params: Mapping[str, Any],
+    max_active_runs: int = 1,
+    pre_execute: Callable[[Context], None] | None = None,
 ) -> DAG:
     """A Dag named after its file and explained by its docstring.
 
-    One run at a time and no catching up: a run looks at what is pending, so a missed one loses nothing. There is no
-    start date, because a backfill may reach back as far as it likes. Tasks are tried three times, end after two hours,
-    and tell people when they have failed for good.
+    One run at a time, unless the Dag knows better, and no catching up: a run looks at what is pending, so a missed one
+    loses nothing. There is no start date, because a backfill may reach back as far as it likes. Tasks are tried three
+    times, end after two hours, and tell people when they have failed for good. `pre_execute` goes before each of them.
     """
     return DAG(
         dag_id=Path(file).stem,
@@ -46,7 +48,7 @@ def quarry_dag(
         description=(doc or "").strip().partition("\n")[0],
         schedule=schedule,
         catchup=False,
-        max_active_runs=1,
+        max_active_runs=max_active_runs,
         is_paused_upon_creation=False,
         params=dict(params),
         tags={"quarry", *tags},
@@ -59,6 +61,7 @@ def quarry_dag(
             "max_retry_delay": timedelta(minutes=5),
             "execution_timeout": timedelta(hours=2),
             "on_failure_callback": notify_failure,
+            "pre_execute": pre_execute,
         },
     )
 

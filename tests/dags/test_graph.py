@@ -14,8 +14,8 @@ from jinja2 import Template
 
 def test_promotion_comes_only_after_the_completeness_check(dag_bag) -> None:
     dag = dag_bag.dags["reindex_corpus"]
-    way = ["decide", "embed_missing", "build_index", "check_completeness", "hold", "gate", "shadow", "approve"]
-    way += ["canary_5", "canary_25", "canary_50", "promote", "remember"]
+    way = ["take_turn", "decide", "embed_missing", "build_index", "check_completeness", "hold", "gate", "shadow"]
+    way += ["approve", "canary_5", "canary_25", "canary_50", "promote", "remember"]
     assert {task.task_id for task in dag.tasks} == {*way, "take_off"}
     for before, after in pairwise(way):
         assert dag.get_task(after).upstream_task_ids == {before}
@@ -27,6 +27,16 @@ def test_nothing_runs_after_a_failure_but_what_takes_the_version_off_its_way(dag
         rules = {task.task_id: task.trigger_rule for task in dag.tasks if task.task_id != "take_off"}
         assert set(rules.values()) == {TriggerRule.ALL_SUCCESS}
     assert dag_bag.dags["reindex_corpus"].get_task("take_off").trigger_rule == TriggerRule.ONE_FAILED
+
+
+def test_other_corpora_are_reindexed_while_runs_wait_and_every_task_wants_the_turn_of_its_corpus(dag_bag) -> None:
+    from corpus_turn import demand_turn
+
+    dag = dag_bag.dags["reindex_corpus"]
+    assert dag.max_active_runs == 100
+    free = {task.task_id for task in dag.tasks if task._pre_execute_hook is not demand_turn}
+    assert free == {"take_turn", "take_off"}
+    assert dag.get_task("take_turn").pool == "default_pool", "who waits for a turn must not hold up a Ray job"
 
 
 def test_the_build_the_check_and_the_promotion_speak_of_the_same_version(dag_bag) -> None:
@@ -53,6 +63,8 @@ def test_a_run_that_an_event_started_is_about_the_corpus_of_the_event(dag_bag) -
         rendered = task.render_template(said, context, dag.get_template_env())
         assert "wiki" in rendered
         assert "main" not in rendered
+    take_turn = dag.get_task("take_turn")
+    assert take_turn.render_template(take_turn.corpus, context, dag.get_template_env()) == "wiki"
 
 
 def test_an_index_spec_reaches_the_jobs_as_one_argument(dag_bag) -> None:

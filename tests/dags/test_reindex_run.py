@@ -1,14 +1,21 @@
 """`reindex_corpus` from end to end, against a Ray job server on a real socket."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
+import corpus_turn
 import pytest
+import sqlalchemy as sa
+from airflow.sdk.exceptions import AirflowFailException
 
+from include.quarry.catalog.database import migrate, opened
+from include.quarry.catalog.turns import line_up
 from include.quarry.errors import IncompleteIndex, Refused
+from include.quarry.settings import load_settings
 from tests.dags.fake_ray import FakeJob, FakeRay
 
 
@@ -69,6 +76,8 @@ def run_reindex(airflow_database, dag_bag, settings_of_fakes) -> Callable[..., S
     dag = dag_bag.dags["reindex_corpus"]
     for task in dag.tasks:
         task.retries = 0
+    dag.get_task("take_turn").poll_s = 0.01
+    migrate(load_settings().catalog_url)
 
     def run(**conf: str) -> SimpleNamespace:
         run = dag.test(run_conf={"suite": ""} | conf)
@@ -152,3 +161,76 @@ def test_the_first_version_of_a_corpus_needs_no_gate(run_reindex, routing: Routi
     routing.beside_live = False
     assert run_reindex(suite="/nowhere").state == "success"
     assert len(routing.promoted) == 1
+
+
+@dataclass
+class AtWork:
+    """A run that Airflow has under way, and that has the turn of its corpus: say, it waits for a person's word."""
+
+    run_id: str
+
+    def __post_init__(self) -> None:
+        self._in_airflow("running")
+        with opened(load_settings().catalog_url) as database, database.write() as connection:
+            assert line_up(connection, "docs", self.run_id) == []
+
+    def end(self) -> None:
+        self._in_airflow("success")
+
+    def _in_airflow(self, state: str) -> None:
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            run = session.scalar(sa.select(DagRun).where(DagRun.run_id == self.run_id))
+            run = run or DagRun(dag_id="reindex_corpus", run_id=self.run_id, run_type="manual")
+            run.state = state
+            session.add(run)
+
+
+@pytest.fixture
+def at_work(run_reindex) -> Iterator[AtWork]:
+    run = AtWork(f"manual__{uuid4()}")
+    yield run
+    run.end()
+
+
+def test_a_corpus_is_promoted_while_a_run_of_another_waits_for_a_word(
+    run_reindex, routing: Routing, at_work: AtWork
+) -> None:
+    run = run_reindex(corpus="wiki")
+    assert run.state == "success", run.tasks
+    (version,) = routing.promoted
+    assert version.startswith("wiki-")
+
+
+def test_two_runs_of_one_corpus_never_work_side_by_side(
+    run_reindex, routing: Routing, at_work: AtWork, fake_ray: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    count = corpus_turn.count_running
+
+    def look(dag_id: str, run_ids: list[str]) -> int:
+        running = count(dag_id, run_ids)
+        seen.append((running, len(fake_ray.jobs)))
+        if len(seen) == 3:
+            at_work.end()
+        return running
+
+    monkeypatch.setattr(corpus_turn, "count_running", look)
+    run = run_reindex(corpus="docs")
+    assert run.state == "success", run.tasks
+    assert seen == [(1, 0)] * 3 + [(0, 0)] * 2, "nothing is asked of Ray until the run before has ended"
+    assert len(routing.promoted) == 1
+
+
+def test_a_task_that_is_cleared_after_its_run_lost_the_turn_does_nothing(
+    run_reindex, routing: Routing, dag_bag, airflow_database
+) -> None:
+    run = run_reindex(corpus="docs")
+    context = {"ti": SimpleNamespace(run_id=run.run_id, dag_id="reindex_corpus")}
+    hook = dag_bag.dags["reindex_corpus"].get_task("promote")._pre_execute_hook
+    hook(context)
+    run_reindex(corpus="docs")
+    with pytest.raises(AirflowFailException, match="clear the whole run"):
+        hook(context)

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from include.quarry.catalog import database as catalog
-from include.quarry.catalog.feed_schema import metadata
+from include.quarry.catalog.turns import metadata
 
 
 def test_migrated_tables_are_those_of_the_schema(catalog_url: str) -> None:

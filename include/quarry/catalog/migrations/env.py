@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import context
 
-from include.quarry.catalog.feed_schema import metadata
+from include.quarry.catalog.turns import metadata
 
 engine = sa.create_engine(context.config.attributes["url"])
 with engine.connect() as connection:

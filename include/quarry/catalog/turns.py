@@ -1,0 +1,48 @@
+"""Turns: the runs that want to index a corpus stand in line for it, and the first one has the turn.
+
+A run that has ended may stand there still; whoever comes after it, and knows that it has ended, takes it out.
+"""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from include.quarry.catalog.feed_schema import metadata
+
+__all__ = ["has_turn", "leave_line", "line_up", "metadata", "turns"]
+
+turns = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("run_id", sa.String, primary_key=True),
+    sa.Column("corpus", sa.String, nullable=False),
+    sa.Column("place", sa.BigInteger, nullable=False, comment="in the line of the corpus; the lowest has the turn"),
+    sa.Index("turns_by_corpus", "corpus", "place", unique=True),
+)
+
+
+def line_up(connection: sa.Connection, corpus: str, run_id: str) -> list[str]:
+    """Stand in line behind everybody there is, once; gives the runs ahead, the first one first."""
+    line = _line(connection, corpus)
+    if run_id not in line:
+        last = connection.scalar(sa.select(sa.func.max(turns.c.place)).where(turns.c.corpus == corpus))
+        values = {"run_id": run_id, "corpus": corpus, "place": (last or 0) + 1}
+        connection.execute(sa.insert(turns).values(**values))
+        return line
+    return line[: line.index(run_id)]
+
+
+def leave_line(connection: sa.Connection, run_ids: Iterable[str]) -> None:
+    """Take runs out of their lines; those that stand in none are none the worse."""
+    connection.execute(sa.delete(turns).where(turns.c.run_id.in_(list(run_ids))))
+
+
+def has_turn(connection: sa.Connection, run_id: str) -> bool:
+    """Whether a run is the first one in its line; false for one that stands in none."""
+    corpus = connection.scalar(sa.select(turns.c.corpus).where(turns.c.run_id == run_id))
+    return corpus is not None and _line(connection, corpus)[0] == run_id
+
+
+def _line(connection: sa.Connection, corpus: str) -> list[str]:
+    statement = sa.select(turns.c.run_id).where(turns.c.corpus == corpus).order_by(turns.c.place)
+    return list(connection.scalars(statement))
