@@ -180,7 +180,7 @@ def test_an_answer_streams_in_and_its_citation_shows_the_passage_in_its_document
     platform.goes_on.set()
     page.wait_for_selector(".facts")
     page.hover(".marker")
-    page.wait_for_function("document.querySelector('.source-text').textContent.includes('western end')")
+    page.locator(".source-text", has_text="western end").wait_for()
     assert page.inner_text(".source-text mark").startswith("The lighthouse of Marrow Point was built in 1871")
     assert page.inner_text(".source-where") == "guide/lighthouse.md"
     assert page.inner_text("#who") == "red · tester"
@@ -217,7 +217,7 @@ def test_thumbs_are_kept_with_the_query(page: Any, platform: Platform) -> None:
     page.click(".thumb.down")
     page.fill(".why input", "too short")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('.rating-said').textContent.includes('note')")
+    page.locator(".rating-said", has_text="note").wait_for()
     (query_id, *first), second = platform.opinions[-2:]
     assert len(query_id) == 32
     assert (first, second) == (["red", -1, ""], (query_id, "red", -1, "too short"))
@@ -228,7 +228,7 @@ def test_a_hostile_document_stays_text(page: Any) -> None:
     ask(page, BURNT)
     page.wait_for_selector(".facts")
     page.hover(".marker")
-    page.wait_for_function("document.querySelector('.source-text').textContent.includes('<script>')")
+    page.locator(".source-text", has_text="<script>").wait_for()
     assert page.inner_text(".source-where") == "guide/<i>mill</i>.md"
     ask(page, "<img src=x onerror='window.hacked = 4'> built?")
     page.wait_for_selector(".answer:nth-of-type(2) .facts")
