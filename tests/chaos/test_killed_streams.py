@@ -230,4 +230,4 @@ def _check_equal(settings: Settings) -> None:
         findings = verify(settings, source, patience_s=30.0)
         print("\n".join(line for finding in findings for line in finding.lines))
         assert all(finding.equal for finding in findings)
-        assert len(findings) == 4
+        assert len(findings) == 5
