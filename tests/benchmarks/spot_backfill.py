@@ -25,7 +25,7 @@ from ray_apps.jobs import embed_corpus
 from tests.benchmarks.report import Report, Row
 from tests.chaos.backfill import Backfill, ingest
 from tests.chaos.journal import SPEC, JournalEmbedder, wait_until
-from tests.chaos.ray_cluster import RayCluster, RayNode
+from tests.chaos.ray_cluster import ACTOR_CPUS, RayCluster, RayNode
 
 NAME = "spot_backfill"
 ENGINES = 4
@@ -140,7 +140,7 @@ def main() -> None:
     home, text_s = Path(sys.argv[1]), float(sys.argv[2])
     ray.init(log_to_driver=False, logging_level="WARNING")
     job = embed_corpus.EmbedCorpus(nodes="spot", min_actors=ENGINES, max_actors=ENGINES, unit_size=UNIT_SIZE)
-    embed_corpus.run(job, Settings(home=home, embedding_threads=2), SPEC, lambda: SteadyEngine(home, text_s))
+    embed_corpus.run(job, Settings(home=home, embedding_threads=ACTOR_CPUS), SPEC, lambda: SteadyEngine(home, text_s))
 
 
 if __name__ == "__main__":

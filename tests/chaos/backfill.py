@@ -68,7 +68,7 @@ class Backfill:
         """Let the run get going, then keep `actors` engines inside a call."""
         self._await(ready, "the run to get going", driver)
         self.journal.hold()
-        self._await(lambda: len(self.journal.pids("held")) >= actors, "the engines to hold", driver)
+        self._await(lambda: len(self._held()) >= actors, "the engines to hold", driver)
 
     def finish(self, driver: subprocess.Popen[bytes]) -> None:
         """Let the engines go and wait for the driver's good end."""
@@ -86,6 +86,11 @@ class Backfill:
     def actors_on(self, node: RayNode) -> list[psutil.Process]:
         """Those of one node."""
         return [actor for actor in self.actors() if node.has(actor)]
+
+    def _held(self) -> list[psutil.Process]:
+        """The living that are, or were, kept inside the engine."""
+        held = self.journal.pids("held")
+        return [actor for actor in self.actors() if actor.pid in held]
 
     def check(self, killed: Collection[int] = ()) -> None:
         """Every text is embedded, none twice, and an index can be built from it.

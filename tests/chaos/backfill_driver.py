@@ -15,6 +15,7 @@ from include.quarry.embedding.protocol import Embedder
 from include.quarry.settings import Settings
 from ray_apps.jobs.embed_corpus import EmbedCorpus, run
 from tests.chaos.journal import SPEC, JournalEmbedder
+from tests.chaos.ray_cluster import ACTOR_CPUS
 
 CALL_S = 0.15
 
@@ -28,7 +29,7 @@ def main() -> None:
         return JournalEmbedder(home, call_s)
 
     ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False, logging_level=logging.WARNING)
-    run(job, Settings(home=home, embedding_threads=2), SPEC, make_embedder)
+    run(job, Settings(home=home, embedding_threads=ACTOR_CPUS), SPEC, make_embedder)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from tests.chaos.journal import wait_until
 from tests.conftest import free_port
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_HEAD_CPUS, _SPOT_CPUS = 4, 3
-"""Room for one embedding actor of two threads on each node, and for the tasks and the filter of a resumed run."""
+ACTOR_CPUS = 3
+_NODE_CPUS = ACTOR_CPUS + 2
+"""Room for one embedding actor and never for two, and for the tasks and the filter of a resumed run."""
 _HEAD, _SPOT = "127.0.0.2", "127.0.0.3"
 """Loopback too, but Ray does not trade them for the machine's own address as it does with 127.0.0.1 (services.py)."""
 _OBJECT_STORE_BYTES = 80 * 2**20
@@ -86,16 +87,16 @@ class RayCluster:
             "RAY_health_check_timeout_ms": "3000",  # and one that hangs, after 20 s
         }
         head = ("--head", f"--port={self._port}", f"--temp-dir={self._folder}", "--include-dashboard=false")
-        self._start(_HEAD, _HEAD_CPUS, *head, f"--ray-client-server-port={free_port()}")
+        self._start(_HEAD, _NODE_CPUS, *head, f"--ray-client-server-port={free_port()}")
 
     def spot_raylet(self) -> psutil.Process:
         """The raylet of the second node, which is started where there is none (any more)."""
         if self._spot is None or self._spot.poll() is not None:
-            self._spot = self._start(_SPOT, _SPOT_CPUS, f"--address={_HEAD}:{self._port}")
+            self._spot = self._start(_SPOT, _NODE_CPUS, f"--address={_HEAD}:{self._port}")
         return RayNode(self._spot).raylet
 
-    def join(self, node_class: str, cpus: int = 2) -> RayNode:
-        """A new node with the label of a class: room for one embedding actor of two threads, and for nothing else."""
+    def join(self, node_class: str, cpus: int = ACTOR_CPUS) -> RayNode:
+        """A new node with the label of a class: room for one embedding actor, and for nothing else."""
         host = f"127.0.0.{10 + len(self._nodes) % 200}"
         label = f"--labels=ray.io/market-type={node_class}"
         return RayNode(self._start(host, cpus, f"--address={_HEAD}:{self._port}", label))

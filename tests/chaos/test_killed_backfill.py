@@ -48,6 +48,7 @@ def test_a_backfill_that_loses_its_driver_an_actor_and_a_node_embeds_everything_
     backfill.hold_when(lambda: journal.count("done") >= _UNITS_BEFORE_THE_KILL, first)
     first.kill()
     first.wait()
+    wait_until(lambda: not backfill.actors(), "the actor to end with its driver")
     kept = journal.count("done")
 
     second = backfill.start(min_actors=2, max_actors=2)

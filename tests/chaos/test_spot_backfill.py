@@ -15,7 +15,7 @@ import pytest
 
 from tests.chaos.backfill import Backfill, backfill_of, ingest
 from tests.chaos.journal import wait_until
-from tests.chaos.ray_cluster import RayCluster
+from tests.chaos.ray_cluster import ACTOR_CPUS, RayCluster
 
 pytestmark = pytest.mark.chaos
 _DOCUMENTS = 28  # about 1,000 texts
@@ -101,7 +101,7 @@ def test_without_spot_nodes_the_same_plan_goes_on_on_demand_after_the_patience(b
     spot.vanish()
     first.wait()
 
-    on_demand = backfill.cluster.join("on-demand", cpus=3)
+    on_demand = backfill.cluster.join("on-demand", cpus=ACTOR_CPUS + 1)
     begun = backfill.journal.count("begin")
     second = backfill.start(_PRICES | {"QUARRY_SPOT_PATIENCE_S": "5"}, **job)
     _await(backfill, second, lambda: "going on on-demand" in backfill.log(), "the patience to end")
