@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,8 @@ from include.quarry.errors import Unavailable
 USER = "admin"
 FINAL_STATES = frozenset({"success", "failed"})
 _DAG_PATIENCE_S = 120.0
+_REPEAT_AFTER_S = (1.0, 2.0, 4.0)
+"""Waits before a request is made again that Airflow failed on: under load its database is locked now and then."""
 
 
 class DagRun(NamedTuple):
@@ -25,7 +27,10 @@ class DagRun(NamedTuple):
 
 
 class AirflowApi:
-    """A logged-in client. Raises `Unavailable` when Airflow does not answer as it should."""
+    """A logged-in client. Raises `Unavailable` when Airflow does not answer as it should.
+
+    What Airflow answers with a 5xx is asked again: every request here may be repeated.
+    """
 
     def __init__(self, url: str, password: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=60, trust_env=False)
@@ -35,17 +40,22 @@ class AirflowApi:
     def wait_for_dag(self, dag_id: str) -> None:
         """Wait until the DAG has been read and let it run; right after a start, that takes a while."""
         deadline = time.monotonic() + _DAG_PATIENCE_S
-        while self._client.get(f"/api/v2/dags/{dag_id}").status_code == httpx.codes.NOT_FOUND:
+        while self._ask("GET", f"/api/v2/dags/{dag_id}").status_code == httpx.codes.NOT_FOUND:
             if time.monotonic() > deadline:
                 raise Unavailable(f"Airflow does not know the DAG {dag_id!r}; see `make logs PART=airflow-dag`")
             time.sleep(1.0)
         self._call("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
 
     def trigger(self, dag_id: str, conf: Mapping[str, str]) -> DagRun:
-        """Start a run by hand."""
+        """Start a run by hand, once, also where Airflow started it and failed to say so."""
         self.wait_for_dag(dag_id)
-        body = {"logical_date": None, "conf": dict(conf)}
-        return _run(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body))
+        run_id = f"manual__{datetime.now(UTC).isoformat()}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        runs = f"/api/v2/dags/{dag_id}/dagRuns"
+        response = self._ask("POST", runs, json=body)
+        if response.status_code == httpx.codes.CONFLICT:  # the id is ours alone, so it is a repeated request's
+            return _run(self._call("GET", f"{runs}/{run_id}"))
+        return _run(_answer(response))
 
     def look(self, run: DagRun) -> DagRun:
         """The run as it is now."""
@@ -63,13 +73,19 @@ class AirflowApi:
         return [(task["task_id"], task["try_number"]) for task in tasks if task["state"] == "failed"]
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
+        return _answer(self._ask(method, path, **options))
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = self._client.request(method, path, **options)
+            for wait_s in _REPEAT_AFTER_S:
+                if not response.is_server_error:
+                    break
+                time.sleep(wait_s)
+                response = self._client.request(method, path, **options)
         except httpx.HTTPError as error:
             raise Unavailable(f"Airflow does not answer {method} {path}: {error}") from error
-        if response.is_error:
-            raise Unavailable(f"Airflow answers {method} {path} with {response.status_code}: {response.text[:500]}")
-        return response.json()
+        return response
 
 
 def read_password(path: Path) -> str:
@@ -82,3 +98,10 @@ def read_password(path: Path) -> str:
 
 def _run(document: Mapping[str, Any]) -> DagRun:
     return DagRun(document["dag_id"], document["dag_run_id"], document["state"])
+
+
+def _answer(response: httpx.Response) -> Any:
+    if response.is_error:
+        asked = f"{response.request.method} {response.request.url.path}"
+        raise Unavailable(f"Airflow answers {asked} with {response.status_code}: {response.text[:500]}")
+    return response.json()

@@ -2,7 +2,6 @@ import httpx
 import pytest
 
 from include.quarry.errors import NotFound, Unavailable
-from include.quarry.operations.airflow_api import AirflowApi, read_password
 from include.quarry.operations.demo import demo
 from include.quarry.operations.demo_answers import ask, print_answer
 
@@ -11,22 +10,6 @@ def test_a_docs_folder_that_is_none_is_refused_before_anything_starts(installati
     with pytest.raises(NotFound, match="DOCS=/no/where"):
         demo(installation, "/no/where", None)
     assert not installation.home.exists()
-
-
-def test_the_password_is_asked_for_too_early(tmp_path):
-    with pytest.raises(Unavailable, match="password"):
-        read_password(tmp_path / "absent.json")
-
-
-def test_the_password_of_admin_is_read(tmp_path):
-    path = tmp_path / "passwords.json"
-    path.write_text('{"admin": "sesame"}')
-    assert read_password(path) == "sesame"
-
-
-def test_a_silent_airflow_is_unavailable():
-    with pytest.raises(Unavailable, match="POST /auth/token"):
-        AirflowApi("http://127.0.0.1:9", "sesame")
 
 
 def test_a_problem_instead_of_an_answer_is_shown(monkeypatch):
