@@ -61,15 +61,19 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-TOGETHER := tests/unit/ray_apps tests/contracts tests/unit tests/dags tests/architecture  # the longest files first
-ONE_BY_ONE := tests/chaos tests/serve tests/integration
+UNITS := tests/unit/ray_apps tests/contracts tests/unit tests/dags tests/architecture  # the longest files first
+PLATFORM := tests/integration/test_platform.py  # wants the machine for itself; the others mostly wait for their servers
+INTEGRATION := tests/integration/test_sabotage.py $(filter-out $(PLATFORM),$(wildcard tests/integration/test_*.py))
+ONE_BY_ONE := tests/chaos tests/serve $(PLATFORM)
 
 test: lint  ## everything: lint, then every test; TESTS=path for some
 ifneq ($(TESTS),)
 	$(BIN)/pytest $(TESTS)
 else
 	@status=0; \
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TOGETHER) || status=1; \
+	for part in "$(UNITS)" "$(INTEGRATION)"; do \
+		$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $$part || status=1; \
+	done; \
 	for part in $(ONE_BY_ONE); do $(BIN)/pytest $$part || status=1; done; \
 	exit $$status
 endif
