@@ -11,12 +11,13 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, TaskDeferred
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from include.quarry.catalog.database import opened
-from include.quarry.catalog.turns import has_turn, leave_line, line_up
+from include.quarry.catalog.turns import has_turn, leave_line, line_up, runs_ahead
+from include.quarry.errors import Unavailable
 from include.quarry.settings import load_settings
 
 _PATIENCE = timedelta(days=28)  # the runs ahead may each wait a week for a person
@@ -51,26 +52,40 @@ class CorpusTurn(BaseOperator):
                 ahead = line_up(connection, self.corpus, run_id)
         if ahead:
             self.log.info("Corpus %s is in the hands of run %s, and %d are ahead", self.corpus, ahead[0], len(ahead))
-            trigger = CorpusTurnTrigger(dag_id=dag_id, ahead=ahead, poll_s=self.poll_s)
+            trigger = CorpusTurnTrigger(dag_id=dag_id, run_id=run_id, poll_s=self.poll_s)
             raise TaskDeferred(trigger=trigger, method_name="proceed")
 
 
 class CorpusTurnTrigger(BaseTrigger):
-    """Fires once, when none of the runs `ahead` runs any more."""
+    """Fires once, when no run that stands ahead of `run_id` runs any more.
 
-    def __init__(self, *, dag_id: str, ahead: list[str], poll_s: float) -> None:
+    The line is read at each look: a run that was ahead, has ended and was cleared since runs again, but stands behind.
+    To wait for it, while it waits for this one, would end for neither.
+    """
+
+    def __init__(self, *, dag_id: str, run_id: str, poll_s: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.dag_id = dag_id
-        self.ahead = ahead
+        self.run_id = run_id
         self.poll_s = poll_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        return "corpus_turn.CorpusTurnTrigger", {name: getattr(self, name) for name in ("dag_id", "ahead", "poll_s")}
+        return "corpus_turn.CorpusTurnTrigger", {name: getattr(self, name) for name in ("dag_id", "run_id", "poll_s")}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        while await sync_to_async(count_running)(self.dag_id, self.ahead):  # noqa: ASYNC110 in Airflow's database
+        while await sync_to_async(self._waits)():  # noqa: ASYNC110 in two databases
             await asyncio.sleep(self.poll_s)
-        yield TriggerEvent({"ended": self.ahead})  # type: ignore[no-untyped-call]
+        yield TriggerEvent({"run_id": self.run_id})  # type: ignore[no-untyped-call]
+
+    def _waits(self) -> bool:
+        """Whether one of those ahead runs. A wait may last for days: an outage meanwhile must not end it."""
+        try:
+            with opened(load_settings().catalog_url) as database, database.read() as connection:
+                ahead = runs_ahead(connection, self.run_id) or []  # who stands in no line has to stand there again
+            return bool(ahead) and count_running(self.dag_id, ahead) > 0
+        except (Unavailable, AirflowRuntimeError) as error:
+            self.log.warning("%s Looking again in %.1f s.", error, self.poll_s)
+            return True
 
 
 def count_running(dag_id: str, run_ids: list[str]) -> int:

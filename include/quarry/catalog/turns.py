@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.feed_schema import metadata
 
-__all__ = ["has_turn", "leave_line", "line_up", "metadata", "turns"]
+__all__ = ["has_turn", "leave_line", "line_up", "metadata", "runs_ahead", "turns"]
 
 turns = sa.Table(
     "turns",
@@ -37,10 +37,18 @@ def leave_line(connection: sa.Connection, run_ids: Iterable[str]) -> None:
     connection.execute(sa.delete(turns).where(turns.c.run_id.in_(list(run_ids))))
 
 
+def runs_ahead(connection: sa.Connection, run_id: str) -> list[str] | None:
+    """The runs ahead of one in its line, the first one first; None for one that stands in none."""
+    corpus = connection.scalar(sa.select(turns.c.corpus).where(turns.c.run_id == run_id))
+    if corpus is None:
+        return None
+    line = _line(connection, corpus)
+    return line[: line.index(run_id)]
+
+
 def has_turn(connection: sa.Connection, run_id: str) -> bool:
     """Whether a run is the first one in its line; false for one that stands in none."""
-    corpus = connection.scalar(sa.select(turns.c.corpus).where(turns.c.run_id == run_id))
-    return corpus is not None and _line(connection, corpus)[0] == run_id
+    return runs_ahead(connection, run_id) == []
 
 
 def _line(connection: sa.Connection, corpus: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Turns: who is at work on a corpus keeps others waiting, and who is not keeps nobody."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,14 +8,17 @@ from typing import Any
 
 import pytest
 
-from include.quarry.catalog.database import migrate
+from include.quarry.catalog.database import migrate, opened
+from include.quarry.catalog.turns import runs_ahead
+from include.quarry.errors import Unavailable
 from include.quarry.settings import load_settings
 from tests.dags.airflow_home import prepare_home
 
 prepare_home()
 
 import corpus_turn  # noqa: E402 - Airflow reads its home when it is imported
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred  # noqa: E402
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, TaskDeferred  # noqa: E402
+from airflow.sdk.execution_time.comms import ErrorResponse  # noqa: E402
 from corpus_turn import CorpusTurn, CorpusTurnTrigger, demand_turn  # noqa: E402
 
 
@@ -41,9 +45,21 @@ def take(run_id: str, corpus: str = "docs") -> list[str]:
     except TaskDeferred as deferred:
         assert isinstance(deferred.trigger, CorpusTurnTrigger)
         assert (deferred.method_name, deferred.timeout) == ("proceed", None)
-        return deferred.trigger.ahead
+        assert deferred.trigger.serialize() == waiting(run_id).serialize()
+        with opened(load_settings().catalog_url) as database, database.read() as connection:
+            return runs_ahead(connection, run_id) or []
     demand_turn(context(run_id))
     return []
+
+
+def waiting(run_id: str, poll_s: float = 5.0) -> CorpusTurnTrigger:
+    return CorpusTurnTrigger(dag_id="reindex_corpus", run_id=run_id, poll_s=poll_s)
+
+
+async def wait(run_id: str) -> None:
+    """Let the trigger of a run come to its end, or fail."""
+    fired = [event.payload async for event in waiting(run_id, 0.001).run()]
+    assert fired == [{"run_id": run_id}]
 
 
 def test_a_run_waits_for_the_one_at_work_on_its_corpus_and_for_no_other(running: set[str]) -> None:
@@ -88,20 +104,67 @@ def test_a_cleared_run_waits_for_the_one_that_came_since(running: set[str]) -> N
 
 
 async def test_the_wait_ends_when_all_ahead_have_ended(running: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    running |= {"a", "b"}
-    trigger, looks = CorpusTurnTrigger(dag_id="reindex_corpus", ahead=["a", "b"], poll_s=0.001), 0
+    running |= {"a", "b", "c"}
+    take("a"), take("b"), take("c")
+    looks = 0
 
     def count(dag_id: str, run_ids: list[str]) -> int:
         nonlocal looks
         looks += 1
         if looks > 2 and running:
-            running.pop()
+            running.discard(min(running))
         return len(running & set(run_ids))
 
     monkeypatch.setattr(corpus_turn, "count_running", count)
-    (event,) = [event async for event in trigger.run()]
-    assert event.payload == {"ended": ["a", "b"]}
+    await wait("c")
     assert looks == 4
-    path, said = trigger.serialize()
+    path, said = waiting("c").serialize()
     assert path == "corpus_turn.CorpusTurnTrigger"
     assert CorpusTurnTrigger(**said).serialize() == (path, said)
+
+
+async def test_a_run_that_was_cleared_behind_those_who_waited_for_it_keeps_them_waiting_no_longer(
+    running: set[str],
+) -> None:
+    """Else it would wait for them, and they for it."""
+    running |= {"a", "b", "c"}
+    take("a"), take("b"), take("c")
+    running.remove("a")
+    assert take("b") == []
+    running.add("a")
+    assert take("a") == ["b", "c"]
+    running.remove("b")
+    await asyncio.wait_for(wait("c"), 10)
+    assert take("c") == []
+    assert take("a") == ["c"]
+
+
+async def test_a_run_that_was_taken_out_while_it_waited_stands_in_line_again(running: set[str]) -> None:
+    running |= {"a", "b", "c"}
+    take("a"), take("b")
+    running.remove("b")
+    take("c")
+    running.add("b")
+    await asyncio.wait_for(wait("b"), 10)
+    assert take("b") == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    "outage", [Unavailable("the catalog is restarted"), AirflowRuntimeError(ErrorResponse(detail={"status_code": 500}))]
+)
+async def test_an_outage_does_not_end_a_wait(
+    running: set[str], monkeypatch: pytest.MonkeyPatch, outage: Exception
+) -> None:
+    running |= {"a", "b"}
+    take("a"), take("b")
+    running.remove("a")
+    outages = [outage, outage]
+
+    def count(dag_id: str, run_ids: list[str]) -> int:
+        if outages:
+            raise outages.pop()
+        return len(running & set(run_ids))
+
+    monkeypatch.setattr(corpus_turn, "count_running", count)
+    await asyncio.wait_for(wait("b"), 10)
+    assert not outages
