@@ -25,6 +25,7 @@ def line_up(connection: sa.Connection, corpus: str, run_id: str) -> list[str]:
     """Stand in line behind everybody there is, once; gives the runs ahead, the first one first."""
     line = _line(connection, corpus)
     if run_id not in line:
+        leave_line(connection, [run_id])  # where another run of this name, which was deleted since, stood elsewhere
         last = connection.scalar(sa.select(sa.func.max(turns.c.place)).where(turns.c.corpus == corpus))
         values = {"run_id": run_id, "corpus": corpus, "place": (last or 0) + 1}
         connection.execute(sa.insert(turns).values(**values))

@@ -168,3 +168,10 @@ async def test_an_outage_does_not_end_a_wait(
     monkeypatch.setattr(corpus_turn, "count_running", count)
     await asyncio.wait_for(wait("b"), 10)
     assert not outages
+
+
+def test_a_run_of_another_corpus_may_have_the_name_of_one_that_was_deleted(running: set[str]) -> None:
+    running.add("a")
+    take("a")
+    assert take("a", "wiki") == []
+    assert take("b") == []
