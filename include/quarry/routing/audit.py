@@ -29,7 +29,11 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class VectorAudit:
-    """Cosines of stored vectors to those computed again, by chunk_id; -1 where the chunk was not found at all."""
+    """Cosines of stored vectors to those computed again, by chunk_id; -1 where the chunk was not found at all.
+
+    A search shows `_DEPTH` passages of a document. Where as many are nearer than the chunk or tie with it, as those of
+    a log that says one line over and over, its cosine is given as that of the last one shown: it is no higher.
+    """
 
     cosines: dict[str, float]
 
@@ -94,7 +98,7 @@ def _cosines(stores: Sequence[VectorStore], sample: Iterable[Chunk], encoded: Ve
         vector = Vectors(encoded.fingerprint, encoded.values[row : row + 1])
         scope = Scope(chunk.key.tenant, {"doc_id": chunk.key.doc_id})
         found = {chunk_id: cosine for store in stores for chunk_id, cosine in store.search(vector, _DEPTH, scope)[0]}
-        yield chunk, found.get(chunk.chunk_id, -1.0)
+        yield chunk, found.get(chunk.chunk_id, -1.0 if len(found) < _DEPTH else min(found.values()))
 
 
 def _batches(tables: Iterable[PassageTable]) -> Iterator[tuple[PassageTable, list[str]]]:

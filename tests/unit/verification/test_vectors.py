@@ -176,6 +176,19 @@ def test_a_server_is_asked_by_search_and_two_vectors_that_were_swapped_are_found
         compare(corpus)
 
 
+def test_a_document_that_says_one_thing_more_often_than_a_search_shows_is_not_called_different(
+    corpus: Corpus, fake: Fake
+) -> None:
+    corpus.put("log", "The pump ran well and nothing was wrong. " * 3500)
+    corpus.embed()
+    build_version("v1", "main", ON_PINECONE, corpus.settings)
+    assert compare(corpus).compared > 7 + 100
+    for record in _records(fake):
+        record["values"] = np.roll(record["values"], 1).tolist()
+    with pytest.raises(IncompleteIndex, match=r"^(\d+) of \1 vectors"):
+        compare(corpus)
+
+
 def test_a_server_may_keep_bf16(corpus: Corpus, fake: Fake) -> None:
     build_version("v1", "main", ON_PINECONE, corpus.settings)
     for record in _records(fake):
