@@ -1,4 +1,4 @@
-"""Ends what Airflow has remembered for long enough: runs and all that hangs on them, events, log rows, log files.
+"""Removes what Airflow has kept for long enough: runs and all that hangs on them, events, log rows, log files.
 
 `python -m include.quarry clean-airflow` runs it as a program of its own, since no task may reach Airflow's database.
 It writes in small transactions, so that a scheduler on the same SQLite file never waits for long, and one that was
@@ -88,12 +88,16 @@ def forget_rows(before: datetime) -> None:
 def remove_task_logs(folder: Path, before: datetime) -> int:
     """Remove the logs of tasks that were last written before then, and the folders of runs that this empties.
 
-    Returns how many logs those were. No link is followed, and no file of another name or in another place is touched.
+    Returns how many logs those were. A run that Airflow still knows keeps its logs. No link is followed, and no file of
+    another name or in another place is touched.
     """
     removed = 0
+    with create_session() as session:
+        runs = session.execute(sa.select(DagRun.dag_id, DagRun.run_id)).all()
+    known = {folder / f"dag_id={dag_id}" / f"run_id={run_id}" for dag_id, run_id in runs}
     for place, _, names in os.walk(folder):
         here = Path(place)
-        if not _TASK_FOLDER.fullmatch(str(here.relative_to(folder))):
+        if not _TASK_FOLDER.fullmatch(str(here.relative_to(folder))) or not known.isdisjoint(here.parents):
             continue
         logs = [here / name for name in names if fnmatch(name, "attempt=*.log*")]
         old = [log for log in logs if not log.is_symlink() and log.stat().st_mtime < before.timestamp()]

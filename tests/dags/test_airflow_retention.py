@@ -135,6 +135,15 @@ def test_the_last_run_of_a_dag_stays_with_its_tasks_however_old(platform: Platfo
     assert platform.names("SELECT run_id FROM task_instance") == {"last", "by_hand_last"}
 
 
+def test_a_run_that_stays_keeps_its_logs_however_old(platform: Platform) -> None:
+    platform.run("a", "waits_for_a_person", OLD_DAYS, kind="manual", state="running", end_date=None)
+    for name in ("first", "last"):
+        platform.run("a", name, OLD_DAYS)
+    platform.clean()
+    logs = platform.home / "logs" / "airflow" / "dag_id=a"
+    assert {path.parents[1].name for path in logs.rglob("*.log")} == {"run_id=waits_for_a_person", "run_id=last"}
+
+
 def test_the_run_after_which_the_schedule_goes_on_stays_also_when_assets_start_runs_too(platform: Platform) -> None:
     platform.run("a", "scheduled", OLD_DAYS, logical_date=datetime(2026, 1, 2, tzinfo=UTC))
     platform.run("a", "made_later_for_an_earlier_day", OLD_DAYS, logical_date=datetime(2019, 1, 1, tzinfo=UTC))

@@ -19,7 +19,7 @@ def airflow(installation: Installation, arguments: Sequence[str]) -> None:
 
 
 def clean_airflow(installation: Installation) -> None:
-    """Turn this process into the one that ends what Airflow has kept long enough. Does not return.
+    """Turn this process into the one that removes what Airflow has kept long enough. Does not return.
 
     Where Airflow runs elsewhere, this is a process beside it, and finds its database by the environment that it has.
     """
