@@ -7,7 +7,6 @@ may have lost the turn to another one. Therefore each task asks for it as it sta
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
@@ -20,16 +19,17 @@ from include.quarry.catalog.turns import has_turn, leave_line, line_up, runs_ahe
 from include.quarry.errors import Unavailable
 from include.quarry.settings import load_settings
 
-_PATIENCE = timedelta(days=28)  # the runs ahead may each wait a week for a person
-
 
 class CorpusTurn(BaseOperator):
-    """Waits, without a worker slot, until no run of this Dag that came before is at work on `corpus`."""
+    """Waits, without a worker slot, until no run of this Dag that came before is at work on `corpus`.
+
+    However long that takes: Airflow's `execution_timeout` does not count what is spent waiting.
+    """
 
     template_fields: Sequence[str] = ("corpus",)
 
     def __init__(self, *, corpus: str, poll_s: float = 5.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs | {"execution_timeout": _PATIENCE, "pre_execute": None})
+        super().__init__(**kwargs | {"pre_execute": None})
         self.corpus = corpus
         self.poll_s = poll_s
 
