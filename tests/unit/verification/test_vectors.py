@@ -143,11 +143,10 @@ def test_a_vector_in_the_fresh_tail_is_compared(corpus: Corpus) -> None:
         compare(corpus)
 
 
-@pytest.mark.parametrize("spec", [SPEC, ON_PINECONE], ids=["faiss", "pinecone"])
 def test_what_moves_in_the_lake_while_it_is_read_is_not_called_different(
-    corpus: Corpus, spec: IndexSpec, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build_version("v1", "main", spec, corpus.settings)
+    build_version("v1", "main", SPEC, corpus.settings)
     monkeypatch.setattr(corpus.lake, "everything", lambda _space: iter(()))
     assert compare(corpus).compared == 7
 
