@@ -1,8 +1,8 @@
 """Every night, have Airflow forget what is older than `QUARRY_AIRFLOW_RETENTION_S`.
 
 Runs go with their tasks, tries and XComs, and so do events, the log of what was done in the UI, Dag versions that no
-run knows any more, and the log files of tasks. What stays, with its logs: the last run of each Dag, for each way to
-start it; runs that have not ended; runs of a backfill that is not complete.
+run knows any more, and the log files of tasks and of the reading of Dag files. What stays, with its logs: the last run
+of each Dag, for each way to start it; runs that have not ended; runs of a backfill that is not complete.
 
 SQLite's file does not shrink by this: what has become free in it is used again.
 

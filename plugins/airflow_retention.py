@@ -10,6 +10,7 @@ still run, the tasks of the last one of a Dag, and the run by which the schedule
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
@@ -34,6 +35,7 @@ _ROWS_AT_ONCE = 1_000
 _ALONE = ["asset_event", "callback", "import_error", "job", "log", "partitioned_asset_key_log", "revoked_token"]
 """Tables whose rows hang on no run; callbacks take deadlines with them that are past."""
 _TASK_FOLDER = re.compile(r"dag_id=[^/]+/run_id=[^/]+/task_id=[^/]+(/map_index=\d+)?")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def main() -> None:
@@ -44,6 +46,8 @@ def main() -> None:
     forget_rows(before)
     logs = Path(conf.get("logging", "base_log_folder"))
     print(f"removed {remove_task_logs(logs, before)} log files of tasks in {logs}", flush=True)
+    said = Path(conf.get("logging", "dag_processor_child_process_log_directory"))
+    print(f"removed {remove_parse_logs(said, before)} days of logs of the reading of Dag files in {said}", flush=True)
 
 
 def forget_runs(before: datetime) -> int:
@@ -108,6 +112,18 @@ def remove_task_logs(folder: Path, before: datetime) -> int:
             here.rmdir()
             here = here.parent
     return removed
+
+
+def remove_parse_logs(folder: Path, before: datetime) -> int:
+    """Remove what Airflow logged while it read the Dag files, which it does twice a minute: a folder a day.
+
+    Returns how many days that were. What is not named by a day is left, and so is a link.
+    """
+    days = [day for day in folder.glob("*") if _DAY.fullmatch(day.name) and not day.is_symlink()]
+    old = [day for day in days if day.name < before.date().isoformat()]
+    for day in old:
+        shutil.rmtree(day)
+    return len(old)
 
 
 def _last_runs() -> sa.Select[tuple[int]]:

@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     # Everything after the word is Airflow's: no option begins with this prefix, not even -h.
     airflow = commands.add_parser("airflow", help="Airflow's own command line", add_help=False, prefix_chars="\0")
     airflow.add_argument("arguments", nargs=argparse.REMAINDER)
-    commands.add_parser("clean-airflow", help="remove the old runs, rows and task logs of Airflow")
+    commands.add_parser("clean-airflow", help="remove the old runs, rows and logs of Airflow")
     commands.add_parser("deep-model", help="fetch the model of the deep tier")
     commands.add_parser("migrate", help="bring the catalog to the present schema")
     add_version_commands(commands.add_parser("versions", help="list, build, promote, roll back index versions"))

@@ -232,6 +232,19 @@ def test_of_files_only_old_logs_of_tasks_go(platform: Platform, tmp_path: Path) 
     assert all(path.exists() for path in kept)
 
 
+def test_what_the_reading_of_dag_files_said_goes_by_days(platform: Platform) -> None:
+    """Airflow begins a folder a day, and writes a line to it for each file, twice a minute."""
+    said = platform.home / "airflow" / "logs" / "dag_processor"
+    old, young, today = (str((NOW - timedelta(days=days)).date()) for days in (OLD_DAYS, YOUNG_DAYS, 0))
+    for name in (old, young, today, "notes"):
+        (said / name / "dags-folder").mkdir(parents=True)
+        (said / name / "dags-folder" / "a.py.log").write_text("said\n")
+    (said / "latest").symlink_to(today)
+    assert "1 days of logs" in platform.clean()
+    assert {path.name for path in said.iterdir()} == {young, today, "notes", "latest"}
+    assert (said / "latest" / "dags-folder" / "a.py.log").exists()
+
+
 def test_a_scheduler_that_writes_meanwhile_never_waits_for_long(platform: Platform) -> None:
     """2000 old runs and 5000 old rows; SQLite gives up after 5 s, the scheduler's default, so a second is far off."""
     for name in ("pattern", "last"):
