@@ -28,6 +28,8 @@ BATCH_TEXTS, BATCH_TOKENS = 256, 8192
 """What one batch holds at most: a slow machine needs two seconds for it, which a lease outlasts by far."""
 _Target = tuple[str, str, str]
 """Corpus, fingerprint of its chunker, fingerprint of its space."""
+_Mark = tuple[int, datetime]
+"""A `seq` behind which a look may begin, and when the look from the beginning was that it follows from."""
 
 
 class FreshTail:
@@ -57,7 +59,8 @@ class FreshTail:
         self._streams = tuple(streams)
         self._work = work or Work()
         self._done_until: dict[_Target, tuple[int, datetime]] = {}
-        self._passed: dict[tuple[_Target, bool], tuple[int, datetime]] = {}
+        self._passed: dict[tuple[_Target, bool], _Mark] = {}  # up to there nothing was left to us
+        self._clean: dict[tuple[_Target, bool], _Mark] = {}  # up to there nothing waited at all
         self._stopped = threading.Event()
         self._woken = threading.Event()
 
@@ -107,12 +110,12 @@ class FreshTail:
         done_until, looked_at = self._done_until.get(target, (-1, now))
         if done_until == newest and now - looked_at < timedelta(seconds=_LOOK_AGAIN_S):
             return 0  # nothing was accepted since the corpus had no pending text
-        texts = self._pending(target, self._owner)
+        texts = self._pending(target, self._owner, newest)
         if texts:
             count = self._embed(texts, spec.embedding)
             self._work.add(corpus, "embedded", count)
             return count
-        if self._pending(target, None):  # another owner is at it, and may die
+        if self._pending(target, None, newest):  # another owner is at it, and may die
             self._passed.clear()
         else:
             self._done_until[target] = (newest, now)
@@ -127,29 +130,40 @@ class FreshTail:
             self._lake.put_inline([text.text_hash for text in batch], vectors, claimed_by=self._owner)
         return len(batch)
 
-    def _pending(self, target: _Target, claimant: str | None) -> list[PendingText]:
+    def _pending(self, target: _Target, claimant: str | None, newest: int) -> list[PendingText]:
         now = datetime.now(UTC)
         common = PendingQuery(*target, claimant=claimant, limit=self._batch_size)
         uploads = replace(common, fresh=True, streams=self._streams)
         overdue = replace(common, changed_until=now - self._bulk_grace)
         with self._database.read() as connection:
             for query in (uploads, overdue):
-                if texts := self._look(connection, target, query, now):
+                if texts := self._look(connection, target, query, newest, now):
                     return texts
         return []
 
     def _look(
-        self, connection: sa.Connection, target: _Target, query: PendingQuery, now: datetime
+        self, connection: sa.Connection, target: _Target, query: PendingQuery, newest: int, now: datetime
     ) -> list[PendingText]:
-        """Begin where the last look found the first pending text, else each would pass all that is embedded. What
-        another owner had claimed then and has not embedded is found by the next look from the beginning."""
-        passed, began_at = self._passed.get((target, query.fresh), (0, now))
-        if query.claimant is None or now - began_at > timedelta(seconds=_LOOK_AGAIN_S):
-            passed, began_at = 0, now
-        texts = pending_texts(connection, replace(query, after=passed))
-        if texts and query.claimant is not None:
-            self._passed[target, query.fresh] = texts[0].seq - 1, began_at
+        """Begin where earlier looks found the first pending text, else each would pass all that is embedded. What
+        comes to be pending behind that, as when its grace is over, is found by the next look from the beginning."""
+        key = target, query.fresh
+        begin = _standing(self._clean.get(key), now)
+        if query.claimant is not None:
+            begin = max(begin, _standing(self._passed.get(key), now))
+        after, began_at = begin
+        texts = pending_texts(connection, replace(query, after=after))
+        if query.claimant is None:
+            self._clean[key] = texts[0].seq - 1 if texts else newest, began_at
+        elif texts:
+            self._passed[key] = texts[0].seq - 1, began_at
         return list(_first(texts, BATCH_TOKENS))
+
+
+def _standing(mark: _Mark | None, now: datetime) -> _Mark:
+    """The mark, while it is young enough."""
+    if mark is None or now - mark[1] > timedelta(seconds=_LOOK_AGAIN_S):
+        return 0, now
+    return mark
 
 
 def _first(texts: Iterable[PendingText], tokens: int) -> Iterator[PendingText]:

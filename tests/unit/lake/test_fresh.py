@@ -231,6 +231,54 @@ def test_a_look_begins_where_the_last_one_found_something(
     assert engine.texts == [*(f"Text {number}." for number in range(6)), "Text 0 anew."]
 
 
+def test_an_upload_has_nothing_looked_through_that_was_found_embedded(
+    fresh: FreshTail, database: Database, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each of a million uploads would pass a million documents."""
+    for number in range(4):
+        put(database, f"{number}", f"Text {number}.", at=datetime.now(UTC), feed="http")
+    while fresh.step():
+        pass
+    began: list[int] = []
+
+    def looks(connection: sa.Connection, query: PendingQuery) -> list[PendingText]:
+        began.append(query.after)
+        return pending_texts(connection, query)
+
+    monkeypatch.setattr("include.quarry.lake.fresh.pending_texts", looks)
+    for number in range(2):
+        last = put(database, f"late-{number}", f"Late text {number}.", at=datetime.now(UTC), feed="http")
+        while fresh.step():
+            pass
+        assert engine.texts[-1] == f"Late text {number}."
+        assert min(began) >= last - 2
+        began.clear()
+
+
+def test_what_another_holds_is_looked_for_where_it_stands_and_found_when_it_is_let_go(
+    fresh: FreshTail, database: Database, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(database, "old", "Old.", at=datetime.now(UTC), feed="http")
+    while fresh.step():
+        pass
+    held = put(database, "held", "Held.", at=datetime.now(UTC), feed="http")
+    claim(database, SPEC.embedding.fingerprint, [hash_text("Held.")], "another", 60)
+    put(database, "mine", "Mine.", at=datetime.now(UTC), feed="http")
+    began: list[int] = []
+
+    def looks(connection: sa.Connection, query: PendingQuery) -> list[PendingText]:
+        began.append(query.after)
+        return pending_texts(connection, query)
+
+    monkeypatch.setattr("include.quarry.lake.fresh.pending_texts", looks)
+    assert [fresh.step(), fresh.step(), fresh.step()] == [1, 0, 0]
+    with database.write() as connection:
+        connection.execute(sa.update(claims).values(expires_at=datetime.now(UTC) - timedelta(seconds=1)))
+    assert fresh.step() == 1
+    assert engine.texts == ["Old.", "Mine.", "Held."]
+    assert min(began) >= held - 1
+
+
 def test_what_a_dead_owner_had_claimed_is_embedded_though_more_comes_all_the_time(
     fresh: FreshTail, database: Database, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
