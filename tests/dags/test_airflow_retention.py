@@ -102,7 +102,7 @@ def platform(airflow_database: None, tmp_path: Path) -> Platform:
     ):
         migrated.backup(ours)
         ours.execute("PRAGMA journal_mode=WAL")
-        for table in ("task_instance", "dag_run", "dag_version", "log", "asset_event"):  # of other tests
+        for table in ("xcom", "task_instance", "dag_run", "dag_version", "log", "asset_event"):  # of other tests
             ours.execute(f"DELETE FROM {table}")
         ours.commit()
     return platform
