@@ -18,7 +18,7 @@ import redis
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_records
+from include.quarry.catalog.request_schema import audit_records
 from include.quarry.gateway.composition import make_token
 from include.quarry.operations.health import wait_until
 from include.quarry.operations.processes import processes_of

@@ -19,7 +19,7 @@ from include.quarry.audit.shipping import adopt
 from include.quarry.audit.sinks import SINKS
 from include.quarry.audit.verification import verify
 from include.quarry.catalog.database import Database, migrate
-from include.quarry.catalog.schema import audit_records, queries
+from include.quarry.catalog.request_schema import audit_records, queries
 from include.quarry.settings import Settings
 from tests.chaos.audited_server import serve
 from tests.conftest import free_port

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from include.quarry.audit.journal import Journal
 from include.quarry.catalog.database import Database, migrate
-from include.quarry.catalog.schema import audit_records, audit_seals
+from include.quarry.catalog.request_schema import audit_records, audit_seals
 from include.quarry.settings import load_settings
 from tests.unit.audit.entries import record
 

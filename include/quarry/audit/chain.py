@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from include.quarry.audit.entry import GENESIS, hash_of, read_fields
 from include.quarry.audit.trail import COLUMNS, column_of
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_records
+from include.quarry.catalog.request_schema import audit_records
 
 _PAGE = 5000
 

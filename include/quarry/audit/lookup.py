@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from include.quarry.audit.entry import read_fields
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_records
+from include.quarry.catalog.request_schema import audit_records
 from include.quarry.errors import InvalidInput
 
 _BATCH = 5000

@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from include.quarry.audit.entry import read_fields
 from include.quarry.audit.lookup import Wanted, read_all
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import chunks, documents, queries
+from include.quarry.catalog.request_schema import queries
+from include.quarry.catalog.schema import chunks, documents
 
 BURST = 20
 BURST_WITHIN = timedelta(minutes=10)

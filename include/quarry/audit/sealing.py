@@ -10,7 +10,7 @@ from include.quarry.audit.entry import GENESIS
 from include.quarry.audit.seals import Seal, append_seal, sealed_points
 from include.quarry.audit.verification import Verification
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_chains, audit_records
+from include.quarry.catalog.request_schema import audit_chains, audit_records
 
 _BATCH = 10_000
 

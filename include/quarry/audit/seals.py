@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from include.quarry.audit.chain import Finding, Point
 from include.quarry.audit.entry import GENESIS, hash_of
-from include.quarry.catalog.schema import audit_seals
+from include.quarry.catalog.request_schema import audit_seals
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from include.quarry.audit.entry import Entry
 from include.quarry.catalog.database import insert_missing
-from include.quarry.catalog.schema import audit_chains, audit_records
+from include.quarry.catalog.request_schema import audit_chains, audit_records
 
 COLUMNS = ("tenant", "subject", "action", "status", "query_id")
 """Fields of a body that columns repeat, besides the time."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from include.quarry.audit.chain import START, ChainCheck, Finding, Point, left_over, read_chain
 from include.quarry.audit.seals import Seal, compare_kept, read_seals, removed_points, sealed_points
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_chains, audit_records, audit_seals
+from include.quarry.catalog.request_schema import audit_chains, audit_records, audit_seals
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Types of columns that mean the same on every database."""
+"""Columns that several tables have, and types of columns that mean the same on every database."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -19,3 +19,8 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+def document_key_columns() -> list[sa.Column[Any]]:
+    """Who a document is."""
+    return [sa.Column(name, sa.String, nullable=False) for name in ("corpus", "tenant", "doc_id")]

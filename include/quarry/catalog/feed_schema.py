@@ -1,11 +1,10 @@
-"""The catalog's tables about feeds: how far each was accepted, and what could not be. `metadata` holds all tables."""
+"""The catalog's tables about feeds: how far each was accepted, and what could not be."""
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.columns import UtcDateTime
-from include.quarry.catalog.schema import document_key_columns, metadata
+from include.quarry.catalog.columns import UtcDateTime, document_key_columns
 
-__all__ = ["accepted_messages", "feed_offsets", "metadata", "quarantine"]
+metadata = sa.MetaData()
 
 feed_offsets = sa.Table(
     "feed_offsets",

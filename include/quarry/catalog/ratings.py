@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.schema import audit_records, chunks, queries, ratings
+from include.quarry.catalog.request_schema import audit_records, queries, ratings
+from include.quarry.catalog.schema import chunks
 
 _A_QUERY = 500
 

@@ -7,18 +7,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from include.quarry.catalog.feed_schema import metadata
-
-__all__ = ["has_turn", "leave_line", "line_up", "metadata", "runs_ahead", "turns"]
-
-turns = sa.Table(
-    "turns",
-    metadata,
-    sa.Column("run_id", sa.String, primary_key=True),
-    sa.Column("corpus", sa.String, nullable=False),
-    sa.Column("place", sa.BigInteger, nullable=False, comment="in the line of the corpus; the lowest has the turn"),
-    sa.Index("turns_by_corpus", "corpus", "place", unique=True),
-)
+from include.quarry.catalog.schema import turns
 
 
 def line_up(connection: sa.Connection, corpus: str, run_id: str) -> list[str]:

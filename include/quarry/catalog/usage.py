@@ -9,7 +9,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from include.quarry.catalog.schema import documents, usage
+from include.quarry.catalog.request_schema import usage
+from include.quarry.catalog.schema import documents
 from include.quarry.records import DocumentKey
 
 

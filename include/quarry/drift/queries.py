@@ -10,7 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import queries
+from include.quarry.catalog.request_schema import queries
 from include.quarry.drift.window import Embedded
 from include.quarry.drift.words import words_of
 from include.quarry.embedding.protocol import Embedder

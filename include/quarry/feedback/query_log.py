@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from include.quarry.audit.entry import Entry
 from include.quarry.catalog.database import insert_missing
-from include.quarry.catalog.schema import queries, ratings
+from include.quarry.catalog.request_schema import queries, ratings
 
 _OF_THE_RECORD = (
     *("query_id", "corpus", "tenant", "subject", "index_version"),

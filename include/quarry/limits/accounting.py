@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.quarry.audit.entry import Entry
-from include.quarry.catalog.schema import audit_chains
+from include.quarry.catalog.request_schema import audit_chains
 from include.quarry.catalog.usage import UsageKey, Used, add_usage
 
 _REFUSED = 429

@@ -11,7 +11,7 @@ from include.quarry.audit.journal import Journal
 from include.quarry.audit.sealing import seal
 from include.quarry.audit.verification import verify
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_records
+from include.quarry.catalog.request_schema import audit_records
 from include.quarry.settings import load_settings
 from tests.unit.audit.entries import START, record
 

@@ -16,7 +16,7 @@ from include.quarry.audit.lookup import Wanted
 from include.quarry.audit.shipping import adopt
 from include.quarry.audit.trail import store_records
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_records
+from include.quarry.catalog.request_schema import audit_records
 from tests.unit.audit.entries import START, record
 
 

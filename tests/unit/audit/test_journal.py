@@ -21,7 +21,7 @@ from include.quarry.audit.shipping import Shipper, adopt
 from include.quarry.audit.sinks import SINKS
 from include.quarry.audit.verification import verify
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_records, queries, usage
+from include.quarry.catalog.request_schema import audit_records, queries, usage
 from include.quarry.errors import Unavailable
 from include.quarry.feedback.query_log import forget_queries
 from tests.unit.audit.entries import content, record

@@ -15,7 +15,8 @@ from include.quarry.audit.odd_reads import BURST, OddRead, Reads, far_readers, o
 from include.quarry.audit.shipping import adopt
 from include.quarry.audit.trail import store_records
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_records, chunks, documents, queries
+from include.quarry.catalog.request_schema import audit_records, queries
+from include.quarry.catalog.schema import chunks, documents
 from tests.unit.audit.entries import START, record
 
 Look = Callable[..., list[OddRead]]

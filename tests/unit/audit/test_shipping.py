@@ -16,7 +16,7 @@ from include.quarry.audit.trail import store_records
 from include.quarry.audit.verification import verify
 from include.quarry.catalog import database as catalog
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_chains, audit_records, queries
+from include.quarry.catalog.request_schema import audit_chains, audit_records, queries
 from include.quarry.errors import Unavailable
 from include.quarry.feedback.query_log import store_queries
 from tests.unit.audit.entries import content, record

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from include.quarry.audit.journal import Journal
 from include.quarry.audit.shipping_process import ShippingProcess
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_records
+from include.quarry.catalog.request_schema import audit_records
 from tests.unit.audit.entries import record
 
 

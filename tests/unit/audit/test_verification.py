@@ -19,7 +19,7 @@ from include.quarry.audit.shipping import adopt
 from include.quarry.audit.trail import store_records
 from include.quarry.audit.verification import Verification, verify
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_chains, audit_records, audit_seals
+from include.quarry.catalog.request_schema import audit_chains, audit_records, audit_seals
 from tests.unit.audit.entries import START, record
 
 R, C, S = audit_records.c, audit_chains.c, audit_seals.c

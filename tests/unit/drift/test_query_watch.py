@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import queries
+from include.quarry.catalog.request_schema import queries
 from include.quarry.drift.queries import read_queries
 from include.quarry.drift.query_watch import LEAST_QUERIES
 from include.quarry.drift.sentinels import SENTINELS

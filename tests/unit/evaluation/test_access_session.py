@@ -15,7 +15,7 @@ from evaluation.tracking import AUDIT_EXPERIMENT, connect, kept_seals
 from include.quarry.audit.inspection import inspect
 from include.quarry.audit.journal import Journal
 from include.quarry.catalog.database import Database, migrate
-from include.quarry.catalog.schema import audit_records, audit_seals
+from include.quarry.catalog.request_schema import audit_records, audit_seals
 from include.quarry.errors import NotFound, Unavailable
 from include.quarry.settings import Settings, load_settings
 from tests.unit.audit.entries import record

@@ -11,7 +11,7 @@ from evaluation.command import main
 from evaluation.feedback_session import review_feedback
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.catalog.ratings import Rating, store_rating
-from include.quarry.catalog.schema import queries
+from include.quarry.catalog.request_schema import queries
 from include.quarry.errors import InvalidInput
 from include.quarry.settings import Settings, load_settings
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.ratings import Rating, rated_queries
-from include.quarry.catalog.schema import audit_records, queries, ratings
+from include.quarry.catalog.request_schema import audit_records, queries, ratings
 from include.quarry.errors import InvalidInput, NotFound
 from include.quarry.feedback.opinions import WAITING_AT_ONCE, Opinions
 from include.quarry.feedback.query_log import forget_queries

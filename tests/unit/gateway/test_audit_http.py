@@ -13,7 +13,7 @@ from include.quarry.audit.lookup import AuditDesk
 from include.quarry.audit.shipping import adopt
 from include.quarry.audit.trail import store_records
 from include.quarry.catalog.database import Database
-from include.quarry.catalog.schema import audit_records
+from include.quarry.catalog.request_schema import audit_records
 from include.quarry.gateway.application import build_http_app
 from include.quarry.gateway.audit_routes import audit_routes
 from tests.door import open_test_door, showing
