@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from include.quarry.__main__ import main
 from include.quarry.catalog.database import Database
@@ -25,40 +23,9 @@ from include.quarry.routing.promotion import promote
 from include.quarry.routing.retention import retire_version
 from include.quarry.settings import load_settings
 from include.quarry.verification import verify as verification
-from include.quarry.verification.buckets import compare
 from tests.unit.routing.corpus import SPEC, Corpus
 
 Run = Callable[..., tuple[int, str]]
-
-
-def key(doc_id: str) -> DocumentKey:
-    return DocumentKey("main", "red", doc_id)
-
-
-@settings(deadline=None)
-@given(
-    left=st.dictionaries(st.text(max_size=3), st.sampled_from("123"), max_size=40),
-    right=st.dictionaries(st.text(max_size=3), st.sampled_from("123"), max_size=40),
-)
-def test_buckets_find_exactly_what_differs(left: dict[str, str], right: dict[str, str]) -> None:
-    found = compare(
-        lambda: ((key(doc_id), version) for doc_id, version in left.items()),
-        lambda: ((key(doc_id), version) for doc_id, version in right.items()),
-    )
-    expected = {doc_id for doc_id in left.keys() | right.keys() if left.get(doc_id) != right.get(doc_id)}
-    assert {each.key.doc_id for each in found.differences} == expected
-    assert (found.left, found.right) == (len(left), len(right))
-
-
-def test_equal_sides_are_read_once_each() -> None:
-    reads = []
-
-    def side() -> Iterator[tuple[DocumentKey, str]]:
-        reads.append(1)
-        return ((key(str(number)), "1") for number in range(1000))
-
-    assert compare(side, side).differences == ()
-    assert len(reads) == 2
 
 
 class World:
@@ -264,35 +231,33 @@ def test_a_version_whose_files_are_gone_is_named_and_hides_no_other(run: Run, wo
     assert "equal: log and index version v2" in printed
 
 
-def test_a_passage_that_is_lost_or_old_is_found_though_every_index_has_followed(run: Run, world: World) -> None:
+LONG = chunks.c.doc_id == "long"
+LAST = sa.select(sa.func.max(chunks.c.ordinal)).where(LONG).scalar_subquery()
+LOST = {
+    "a passage": (sa.delete(chunks).where(LONG, chunks.c.ordinal == 1), "long"),
+    "the last passage, and the others are numbered without a gap": (
+        sa.delete(chunks).where(LONG, chunks.c.ordinal == LAST),
+        "long",
+    ),
+    "the present version of a passage": (
+        sa.update(chunks).where(chunks.c.doc_id == "b.txt").values(doc_version=0),
+        "b.txt",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_what_is_lost_of_a_document_is_found_though_every_index_has_followed(run: Run, world: World, what: str) -> None:
+    statement, doc_id = LOST[what]
     world.corpus.put("long", " ".join(f"Sentence {number} about stone." for number in range(600)))
     world.corpus.embed()
-    world.spoil(sa.delete(chunks).where(chunks.c.doc_id == "long", chunks.c.ordinal == 1))
-    world.spoil(sa.update(chunks).where(chunks.c.doc_id == "b.txt").values(doc_version=0))
+    world.spoil(statement)
     build_version("v2", "main", SPEC, world.corpus.settings)
     promote("v2", world.corpus.settings)
     retire_version("v1", world.corpus.settings)
     code, printed = run()
     assert code == 1
-    assert "main/default/long differs: version 1, not version 1 in part or doubled" in printed
-    assert "main/default/b.txt differs" in printed
-    assert "equal: log and index version v2" in printed
-
-
-def test_the_last_passage_that_is_lost_is_found_though_the_others_are_numbered_without_a_gap(
-    run: Run, world: World
-) -> None:
-    world.corpus.put("long", " ".join(f"Sentence {number} about stone." for number in range(600)))
-    world.corpus.embed()
-    of_it = chunks.c.doc_id == "long"
-    last = sa.select(sa.func.max(chunks.c.ordinal)).where(of_it).scalar_subquery()
-    world.spoil(sa.delete(chunks).where(of_it, chunks.c.ordinal == last))
-    build_version("v2", "main", SPEC, world.corpus.settings)
-    promote("v2", world.corpus.settings)
-    retire_version("v1", world.corpus.settings)
-    code, printed = run()
-    assert code == 1
-    assert "main/default/long differs: version 1, not version 1 in part or doubled" in printed
+    assert f"main/default/{doc_id} differs: version 1, not version 1 in part or doubled" in printed
     assert "equal: log and index version v2" in printed
 
 
