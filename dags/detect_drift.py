@@ -21,7 +21,7 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Param, task, task_group
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from quarry_dag import DRIFT, NAME, quarry_dag, run_to_the_end
+from quarry_dag import DRIFT, NAME, job, quarry_dag, run_to_the_end
 from ray_job_operator import RayJobOperator
 
 from include.quarry.settings import load_settings
@@ -80,8 +80,8 @@ with quarry_dag(
     @task_group
     def watch(corpus: str) -> None:
         """What is done for each corpus, whatever becomes of the others."""
-        job = ["python", "-m", "ray_apps.jobs.detect_drift", "--corpus", corpus, "--from", SINCE, "--to", UNTIL]
+        command = job("detect_drift", "--corpus", corpus, "--from", SINCE, "--to", UNTIL)
         reported = report(corpus, UNTIL)
-        RayJobOperator(task_id="detect", entrypoint=job) >> reported >> [act(reported), advise(reported)]  # type: ignore[arg-type]
+        RayJobOperator(task_id="detect", entrypoint=command) >> reported >> [act(reported), advise(reported)]  # type: ignore[arg-type]
 
     watch.expand(corpus=choose_corpora("{{ params.corpus or '' }}"))

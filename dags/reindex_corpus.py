@@ -18,16 +18,14 @@ from typing import Any, Literal
 from airflow.sdk import Param, PartitionedAssetTimetable, chain, task
 from approval import VersionApproval
 from corpus_turn import IN_TURNS, CorpusTurn
-from quarry_dag import DRIFT, LAKE, final, name_param, quarry_dag, run_to_the_end, spec_param, suite_param
+from quarry_dag import DRIFT, LAKE, final, job, name_param, quarry_dag, run_to_the_end, spec_param, suite_param
 from ray_job_operator import RayJobOperator
 
 from include.quarry.settings import load_settings
 
 CORPUS = "{{ partition_key or params.corpus }}"
-QUOTED = "{{ (partition_key or params.corpus) | quote }}"
-OPTIONS = f"--corpus {QUOTED} --spec {{{{ params.spec | quote }}}}"
+OPTIONS = ["--corpus", CORPUS, "--spec", "{{ params.spec }}"]
 VERSION = f"{CORPUS}-{{{{ run_id | digest }}}}"
-JOBS = "python -m ray_apps.jobs"
 SHADOW_SHARE, CANARY_PERCENT = 0.5, (5, 25, 50)
 
 with quarry_dag(
@@ -52,9 +50,9 @@ with quarry_dag(
         asked_by = {asset.uri for asset in triggering_asset_events or ()}
         return not asked_by or DRIFT.uri in asked_by or corpus in unanswered_corpora(load_settings())
 
-    embed_missing = RayJobOperator(task_id="embed_missing", entrypoint=f"{JOBS}.embed_corpus {OPTIONS}")
+    embed_missing = RayJobOperator(task_id="embed_missing", entrypoint=job("embed_corpus", *OPTIONS))
     build_index = RayJobOperator(
-        task_id="build_index", entrypoint=f"{JOBS}.build_index {OPTIONS} --version-id {VERSION}"
+        task_id="build_index", entrypoint=job("build_index", *OPTIONS, "--version-id", VERSION)
     )
 
     @task
@@ -100,7 +98,7 @@ with quarry_dag(
 
         return abandon(version_id, "its reindex_corpus run failed", load_settings())
 
-    remember = RayJobOperator(task_id="remember", entrypoint=f"{JOBS}.detect_drift --remember 1 --corpus {QUOTED}")
+    remember = RayJobOperator(task_id="remember", entrypoint=job("detect_drift", "--remember", "1", "--corpus", CORPUS))
 
     way = [
         CorpusTurn(task_id="take_turn", corpus=CORPUS),

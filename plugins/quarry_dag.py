@@ -102,6 +102,11 @@ def suite_param(description: str, *more: str) -> Param:
     return Param("auto", type="string", anyOf=allowed, examples=names, description=description)
 
 
+def job(name: str, *options: Any) -> list[Any]:
+    """The command that is one of `ray_apps/jobs`, in words as `RayJobOperator` takes them."""
+    return ["python", "-m", f"ray_apps.jobs.{name}", *options]
+
+
 @contextmanager
 def final() -> Iterator[None]:
     """Verdicts are not asked for twice: what was refused fails the task for good."""

@@ -49,7 +49,7 @@ def test_the_build_the_check_and_the_promotion_speak_of_the_same_version(dag_bag
     (promoted,) = render(dag.get_task("promote").op_args, context, environment)
     built = render(dag.get_task("build_index").entrypoint, context, environment)
     assert checked == promoted
-    assert built.endswith(f"--version-id {checked}")
+    assert built[-2:] == ["--version-id", checked]
     other = render(dag.get_task("promote").op_args, {**context, "run_id": "manual__2"}, environment)
     assert other != (promoted,)
 
@@ -59,8 +59,8 @@ def test_a_run_that_an_event_started_is_about_the_corpus_of_the_event(dag_bag) -
     context = {"params": {"corpus": "main", "spec": "live", "suite": "auto"}, "run_id": "r", "partition_key": "wiki"}
     for task_id in ("decide", "embed_missing", "build_index", "check_completeness", "gate", "promote", "remember"):
         task = dag.get_task(task_id)
-        said = getattr(task, "entrypoint", None) or " ".join(arg for arg in task.op_args if isinstance(arg, str))
-        rendered = task.render_template(said, context, dag.get_template_env())
+        words = getattr(task, "entrypoint", None) or [arg for arg in task.op_args if isinstance(arg, str)]
+        rendered = " ".join(task.render_template(words, context, dag.get_template_env()))
         assert "wiki" in rendered
         assert "main" not in rendered
     take_turn = dag.get_task("take_turn")
@@ -68,14 +68,12 @@ def test_a_run_that_an_event_started_is_about_the_corpus_of_the_event(dag_bag) -
 
 
 def test_an_index_spec_reaches_the_jobs_as_one_argument(dag_bag) -> None:
-    import shlex
-
     dag = dag_bag.dags["reindex_corpus"]
     spec = '{"embedding": {"dtype": "int8"}}; echo $HOME'
     context = {"params": {"corpus": "main", "spec": spec}, "run_id": "r", "partition_key": None}
     for task_id in ("embed_missing", "build_index"):
         task = dag.get_task(task_id)
-        words = shlex.split(task.render_template(task.entrypoint, context, dag.get_template_env()))
+        words = task.render_template(task.entrypoint, context, dag.get_template_env())
         assert words[words.index("--spec") + 1] == spec
 
 

@@ -1,3 +1,4 @@
+import shlex
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,8 @@ from ray_job_trigger import LATE, LOST, RayJobTrigger
 from tests.dags.fake_ray import FakeJob, FakeRay
 
 
-def make_operator(ray: FakeRay, **options: Any) -> RayJobOperator:
-    return RayJobOperator(task_id="embed", entrypoint="python work.py", address=ray.address, **options)
+def make_operator(ray: FakeRay, entrypoint: str | list[str] = "python work.py", **options: Any) -> RayJobOperator:
+    return RayJobOperator(task_id="embed", entrypoint=entrypoint, address=ray.address, **options)
 
 
 def context_of(*, run_id: str = "manual__1", map_index: int = -1, max_tries: int = 2) -> dict[str, Any]:
@@ -43,6 +44,13 @@ def test_the_first_try_submits_and_waits_without_a_worker(fake_ray: FakeRay) -> 
     assert job.entrypoint == "python work.py"
     assert job.request["entrypoint_num_cpus"] == 0.5
     assert job.request["metadata"]["run_id"] == "manual__1"
+
+
+def test_the_words_of_a_list_reach_the_job_as_they_are(fake_ray: FakeRay) -> None:
+    words = ["python", "-m", "work", "--spec", '{"kind": "it\'s"}; echo $HOME `id`', "--corpus", ""]
+    run_until_deferred(make_operator(fake_ray, words), context_of())
+    (job,) = fake_ray.jobs.values()
+    assert shlex.split(job.entrypoint) == words
 
 
 @pytest.mark.parametrize("status", ["PENDING", "RUNNING"])
