@@ -21,16 +21,12 @@ from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Param, task, task_group
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from quarry_dag import DRIFT, NAME, job, quarry_dag, run_to_the_end
+from quarry_dag import DRIFT, NAME, job, quarry_dag, run_to_the_end, span
 from ray_job_operator import RayJobOperator
 
 from include.quarry.settings import load_settings
 
-BY_CALENDAR = "dag_run.run_type in ('scheduled', 'backfill')"
-UNTIL = f"{{{{ (data_interval_end if {BY_CALENDAR} else dag_run.run_after).isoformat() }}}}"
-SINCE = (
-    f"{{{{ (data_interval_start if {BY_CALENDAR} else dag_run.run_after - macros.timedelta(days=1)).isoformat() }}}}"
-)
+SINCE, UNTIL = span(days=1)
 
 with quarry_dag(
     __file__,

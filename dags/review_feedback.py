@@ -9,13 +9,9 @@ months again.
 """
 
 from airflow.sdk import CronDataIntervalTimetable, task
-from quarry_dag import name_param, quarry_dag, run_to_the_end
+from quarry_dag import name_param, quarry_dag, run_to_the_end, span
 
-BY_CALENDAR = "dag_run.run_type in ('scheduled', 'backfill')"
-UNTIL = f"{{{{ (data_interval_end if {BY_CALENDAR} else dag_run.run_after).isoformat() }}}}"
-SINCE = (
-    f"{{{{ (data_interval_start if {BY_CALENDAR} else dag_run.run_after - macros.timedelta(days=30)).isoformat() }}}}"
-)
+SINCE, UNTIL = span(days=30)
 
 with quarry_dag(
     __file__,

@@ -76,6 +76,17 @@ def at(cron: str) -> CronTriggerTimetable:
     return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
 
 
+def span(*, days: int) -> tuple[str, str]:
+    """When the time that a run looks at begins, and when it ends, as templates.
+
+    By the calendar, and in a backfill, it is the run's interval; by hand the last `days`.
+    """
+    by_calendar = "dag_run.run_type in ('scheduled', 'backfill')"
+    begin = f"data_interval_start if {by_calendar} else dag_run.run_after - macros.timedelta(days={days})"
+    end = f"data_interval_end if {by_calendar} else dag_run.run_after"
+    return f"{{{{ ({begin}).isoformat() }}}}", f"{{{{ ({end}).isoformat() }}}}"
+
+
 def name_param(default: str, description: str) -> Param:
     """A parameter that names something: small letters, digits, dot, dash and underscore."""
     return Param(default, type="string", pattern=NAME, description=description)
