@@ -2,20 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from evaluation.json_record import JsonRecord, RecordPart
 from include.quarry.generation.protocol import Wanted
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AnswerRecord(_Part):
+class AnswerRecord(RecordPart):
     """One answer. `matched` is None where there is no right answer; `sentences` with the passages that they cite."""
 
     query_id: str
@@ -35,7 +30,7 @@ class AnswerRecord(_Part):
     cost: float
 
 
-class TierRun(_Part):
+class TierRun(RecordPart):
     """All answers of one way to ask: `fast`, `deep` or `auto`."""
 
     wanted: Wanted
@@ -66,7 +61,7 @@ class TierRun(_Part):
         }
 
 
-class TiersRecord(_Part):
+class TiersRecord(JsonRecord):
     """The ways to ask, side by side over the same questions."""
 
     schema_version: Literal["quarry-tiers/1"] = "quarry-tiers/1"
@@ -74,11 +69,6 @@ class TiersRecord(_Part):
     started_at: datetime
     models: dict[str, str]
     runs: tuple[TierRun, ...]
-
-    def write(self, path: Path) -> None:
-        """Write the record as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _mean(values: Sequence[float]) -> float:

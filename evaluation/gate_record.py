@@ -2,30 +2,24 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from evaluation.gate import Verdict
+from evaluation.json_record import JsonRecord, RecordPart
 from evaluation.record import RunRecord
 from evaluation.trial import Trial
 
 SCHEMA: Literal["quarry-evaluation-gate/1"] = "quarry-evaluation-gate/1"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ReasonRecord(_Part):
+class ReasonRecord(RecordPart):
     """Why: a word to act upon, and a sentence to read."""
 
     ground: str
     text: str
 
 
-class CheckRecord(_Part):
+class CheckRecord(RecordPart):
     """One limit and how it was kept."""
 
     measure: str
@@ -35,7 +29,7 @@ class CheckRecord(_Part):
     passed: bool
 
 
-class ChangeRecord(_Part):
+class ChangeRecord(RecordPart):
     """One query's score and latency on both sides."""
 
     query_id: str
@@ -50,7 +44,7 @@ class ChangeRecord(_Part):
         return self.candidate - self.live
 
 
-class ComparisonRecord(_Part):
+class ComparisonRecord(RecordPart):
     """The difference in one metric, its interval and p-value, and every judged query."""
 
     metric: str
@@ -67,7 +61,7 @@ class ComparisonRecord(_Part):
         return sorted((c for c in self.changes if c.change < 0), key=lambda c: (c.change, c.query_id))
 
 
-class GateRecord(_Part):
+class GateRecord(JsonRecord):
     """One verdict about one candidate. Both runs and the comparison are absent where it was refused before asking."""
 
     schema_version: Literal["quarry-evaluation-gate/1"] = SCHEMA
@@ -90,11 +84,6 @@ class GateRecord(_Part):
         return self.model_dump(
             mode="json", exclude={"live_run": True, "candidate_run": True, "comparison": {"changes": True}}
         )
-
-    def write(self, path: Path) -> None:
-        """Write the record as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def reasons_of(verdict: Verdict) -> tuple[ReasonRecord, ...]:

@@ -5,19 +5,16 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from evaluation.json_record import JsonRecord, RecordPart
 from evaluation.judgments import Thresholds
 from include.quarry.errors import InvalidInput, NotFound
 
 SCHEMA: Literal["quarry-evaluation-run/1"] = "quarry-evaluation-run/1"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class QueryRecord(_Part):
+class QueryRecord(RecordPart):
     """One query: what it scored (nothing if unanswerable), how long it took, and the first ten documents."""
 
     query_id: str
@@ -29,7 +26,7 @@ class QueryRecord(_Part):
     ranking: tuple[str, ...]
 
 
-class Latency(_Part):
+class Latency(RecordPart):
     """Client-side latency over all queries, at the run's `top_k` and `connections`."""
 
     p50_ms: float
@@ -37,7 +34,7 @@ class Latency(_Part):
     mean_ms: float
 
 
-class Ingestion(_Part):
+class Ingestion(RecordPart):
     """How the suite's corpus came in: documents through every step until the index was promoted."""
 
     documents: int
@@ -48,7 +45,7 @@ class Ingestion(_Part):
         return self.documents / self.seconds if self.seconds > 0 else 0.0
 
 
-class RunRecord(_Part):
+class RunRecord(JsonRecord):
     """One run of one suite. `index_versions` has more than one entry if a promotion fell into the run."""
 
     schema_version: Literal["quarry-evaluation-run/1"] = SCHEMA
@@ -88,11 +85,6 @@ class RunRecord(_Part):
     def latency_ms(self, percentile: float) -> float:
         """A percentile of the queries' latencies."""
         return float(np.percentile([query.latency_ms for query in self.queries], percentile))
-
-    def write(self, path: Path) -> None:
-        """Write the record as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def read_record(path: Path) -> RunRecord:
