@@ -4,15 +4,12 @@ import argparse
 import re
 from pathlib import Path
 
+from include.quarry.verbs import verbs_of
+
 
 def add_quarantine_commands(parser: argparse.ArgumentParser) -> None:
     """The verbs, each with its own arguments; the one chosen is `options.verb`."""
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    every = argparse.ArgumentParser(add_help=False)
-    every.add_argument("--json", action="store_true", help="print JSON, for programs")
-
-    def verb(name: str, explanation: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(name, help=explanation, description=explanation, parents=[every])
+    verb = verbs_of(parser)
 
     def of_some(name: str, explanation: str) -> argparse.ArgumentParser:
         added = verb(name, explanation)

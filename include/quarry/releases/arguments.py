@@ -4,17 +4,13 @@ import argparse
 from pathlib import Path
 
 from include.quarry.generation.protocol import TIERS
+from include.quarry.verbs import verbs_of
 from include.quarry.versions.arguments import version_id
 
 
 def add_release_commands(parser: argparse.ArgumentParser) -> None:
     """The verbs, each with its own arguments; the one chosen is `options.verb`."""
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    every = argparse.ArgumentParser(add_help=False)
-    every.add_argument("--json", action="store_true", help="print JSON, for programs")
-
-    def verb(name: str, explanation: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(name, help=explanation, description=explanation, parents=[every])
+    verb = verbs_of(parser)
 
     def of_release(name: str, explanation: str) -> argparse.ArgumentParser:
         added = verb(name, explanation)

@@ -3,6 +3,8 @@
 import argparse
 import re
 
+from include.quarry.verbs import verbs_of
+
 CORPUS = r"[a-z0-9][a-z0-9._-]{0,62}"
 VERSION_ID = r"[a-z0-9][a-z0-9._-]{0,119}"
 _NAMED = "small letters, digits, dot, dash and underscore"
@@ -10,12 +12,7 @@ _NAMED = "small letters, digits, dot, dash and underscore"
 
 def add_version_commands(parser: argparse.ArgumentParser) -> None:
     """The verbs, each with its own arguments; the one chosen is `options.verb`."""
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    every = argparse.ArgumentParser(add_help=False)
-    every.add_argument("--json", action="store_true", help="print JSON, for programs")
-
-    def verb(name: str, explanation: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(name, help=explanation, description=explanation, parents=[every])
+    verb = verbs_of(parser)
 
     def of_version(name: str, explanation: str) -> argparse.ArgumentParser:
         added = verb(name, explanation)
