@@ -1,9 +1,11 @@
-"""Columns that several tables have, and types of columns that mean the same on every database."""
+"""The columns that say who a document is, and types of columns that mean the same on every database."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+
+from include.quarry.records import DocumentKey
 
 BigSerial = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # only INTEGER counts by itself in SQLite
 
@@ -22,5 +24,15 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
 
 def document_key_columns() -> list[sa.Column[Any]]:
-    """Who a document is."""
-    return [sa.Column(name, sa.String, nullable=False) for name in ("corpus", "tenant", "doc_id")]
+    """New columns that say who a document is, for a table that is declared."""
+    return [sa.Column(name, sa.String, nullable=False) for name in DocumentKey._fields]
+
+
+def key_of(table: sa.FromClause) -> list[sa.ColumnElement[Any]]:
+    """The columns of a table that say who a document is, in the order of `DocumentKey`."""
+    return [table.c[name] for name in DocumentKey._fields]
+
+
+def same_document(left: sa.FromClause, right: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Whether a row of one table and a row of another are about one document."""
+    return sa.and_(*(ours == theirs for ours, theirs in zip(key_of(left), key_of(right), strict=True)))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
+from include.quarry.catalog.columns import same_document
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import changes, documents
 from include.quarry.catalog.versions import list_versions
@@ -44,7 +45,7 @@ def _truncate(database: Database, corpus: str, retention_s: float) -> Truncation
     kept_from, held_by = _bound(database, corpus, retention_s)
     query = (
         sa.select(c.seq)
-        .join(documents, sa.and_(*(c[name] == documents.c[name] for name in ("corpus", "tenant", "doc_id"))))
+        .join(documents, same_document(changes, documents))
         .where(c.corpus == corpus, c.seq < kept_from, c.seq < documents.c.seq)
         .order_by(c.seq)
         .limit(_ROWS_AT_ONCE)

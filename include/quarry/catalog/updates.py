@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from include.quarry.catalog.columns import same_document
 from include.quarry.catalog.log import head, rows_of
 from include.quarry.catalog.schema import changes, chunks, documents, vectors
 from include.quarry.records import Chunk, DocumentKey, DocumentUpdate, Passage
 
 _DOCUMENTS_PER_QUERY = 500
 _DOCUMENTS_PER_PAGE = 2000
-_KEY = ("corpus", "tenant", "doc_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _is_waiting(follow: Follow) -> sa.ColumnElement[bool]:
 
 def _lacks_vectors(table: sa.FromClause, follow: Follow) -> sa.ColumnElement[bool]:
     """Of a document: a chunk has no vector yet, or this chunker has not cut it yet."""
-    its_chunks = sa.and_(_joins(chunks, table), chunks.c.chunker == follow.chunker)
+    its_chunks = sa.and_(same_document(chunks, table), chunks.c.chunker == follow.chunker)
     same_text = sa.and_(vectors.c.fingerprint == follow.fingerprint, vectors.c.text_hash == chunks.c.text_hash)
     without_vector = sa.exists().where(its_chunks, ~sa.exists().where(same_text))
     return sa.and_(~table.c.deleted, sa.or_(~sa.exists().where(its_chunks), without_vector))
@@ -180,7 +180,7 @@ def _first_waiting(connection: sa.Connection, follow: Follow, after: int) -> int
     c, d = changes.c, documents.c
     query = (
         sa.select(c.seq)
-        .join(documents, _joins(changes, documents))
+        .join(documents, same_document(changes, documents))
         .where(c.corpus == follow.corpus, c.seq > after, d.seq > after, _is_waiting(follow))
         .order_by(c.seq)
         .limit(1)
@@ -190,7 +190,7 @@ def _first_waiting(connection: sa.Connection, follow: Follow, after: int) -> int
 
 def _overtaken(connection: sa.Connection, follow: Follow, after: int, until: int) -> int | None:
     c, d = changes.c, documents.c
-    query = sa.select(sa.func.min(c.seq)).select_from(documents).join(changes, _joins(changes, documents))
+    query = sa.select(sa.func.min(c.seq)).select_from(documents).join(changes, same_document(changes, documents))
     first = connection.scalar(query.where(d.corpus == follow.corpus, d.seq > until, c.seq > after, c.seq <= until))
     return None if first is None else int(first)
 
@@ -203,7 +203,7 @@ def _deletes(
     query = (
         sa.select(d.corpus, d.tenant, d.doc_id, d.first_accepted_at, sa.func.max(c.seq).label("seq"))
         .add_columns(sa.func.max(c.doc_version).label("version"), sa.true().label("deleted"))
-        .join(changes, _joins(changes, documents))
+        .join(changes, same_document(changes, documents))
         .where(d.corpus == follow.corpus, d.seq > after, c.seq > after, c.kind == "delete", *conditions)
         .group_by(d.corpus, d.tenant, d.doc_id, d.first_accepted_at)
     )
@@ -270,10 +270,6 @@ def _chunk(document: sa.Row[*tuple[Any, ...]], row: sa.Row[Any]) -> Chunk:
         passage=Passage(row.text, row.context, row.start, row.end, row.tokens),
         metadata=document.metadata,
     )
-
-
-def _joins(left: sa.FromClause, right: sa.FromClause) -> sa.ColumnElement[bool]:
-    return sa.and_(*(left.c[name] == right.c[name] for name in _KEY))
 
 
 def _key(row: sa.Row[*tuple[Any, ...]]) -> DocumentKey:

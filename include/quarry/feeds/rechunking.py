@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from include.quarry.catalog.columns import same_document
 from include.quarry.catalog.cutting import insert_chunks
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.log import find_document
@@ -32,8 +33,7 @@ def _uncut(
     connection: sa.Connection, corpus: str, fingerprint: str, key: DocumentKey | None = None
 ) -> list[DocumentKey]:
     d = documents.c
-    same_document = sa.and_(*(chunks.c[name] == d[name] for name in ("corpus", "tenant", "doc_id")))
-    is_cut = sa.exists().where(same_document, chunks.c.chunker == fingerprint)
+    is_cut = sa.exists().where(same_document(chunks, documents), chunks.c.chunker == fingerprint)
     query = sa.select(d.corpus, d.tenant, d.doc_id).where(d.corpus == corpus, ~d.deleted, ~is_cut)
     if key is not None:
         query = query.where(d.tenant == key.tenant, d.doc_id == key.doc_id)

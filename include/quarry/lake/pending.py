@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from include.quarry.catalog.columns import same_document
 from include.quarry.catalog.schema import chunks, claims, documents, vectors
 from include.quarry.records import STREAM_FEEDS, UPLOAD_FEED, Passage
 
@@ -68,13 +69,12 @@ def count_texts(connection: sa.Connection, corpus: str, chunker: str, fingerprin
 
 
 def _select(wanted: PendingQuery) -> sa.Select[tuple[str, str, str, int, int]]:
-    same_document = sa.and_(*(chunks.c[name] == documents.c[name] for name in ("corpus", "tenant", "doc_id")))
     has_vector = sa.exists().where(
         vectors.c.fingerprint == wanted.fingerprint, vectors.c.text_hash == chunks.c.text_hash
     )
     query = (
         sa.select(chunks.c.text_hash, chunks.c.text, chunks.c.context, chunks.c.tokens, documents.c.seq)
-        .join(documents, same_document)
+        .join(documents, same_document(chunks, documents))
         .where(chunks.c.corpus == wanted.corpus, chunks.c.chunker == wanted.chunker, ~has_vector)
         # SQLite goes by this index then, and a limit ends the search; else it sorts all that waits before it gives one.
         .where(documents.c.seq > wanted.after)

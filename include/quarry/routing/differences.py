@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from include.quarry.catalog.columns import key_of
 from include.quarry.catalog.schema import changes, chunks, documents
 from include.quarry.records import Chunk, DocumentKey
 
 _BATCH = 500
 _EXAMPLES = 3
-_KEY = ("corpus", "tenant", "doc_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def describe(connection: sa.Connection, corpus: str, missing: Sequence[str], exc
 
 def _first_not_applied(connection: sa.Connection, held: dict[DocumentKey, int]) -> int:
     """The oldest change of these documents that is newer than the version held, 0 standing for none."""
-    columns = [changes.c[name] for name in (*_KEY, "doc_version", "seq")]
+    columns = (*key_of(changes), changes.c.doc_version, changes.c.seq)
     first: list[int] = []
     names = sorted({key.doc_id for key in held})
     for start in range(0, len(names), _BATCH):
@@ -71,10 +71,9 @@ def _standing(connection: sa.Connection, corpus: str) -> dict[DocumentKey, _Docu
 
 
 def _documents_of(connection: sa.Connection, chunk_ids: Sequence[str]) -> set[DocumentKey]:
-    columns = [chunks.c[name] for name in _KEY]
     keys: set[DocumentKey] = set()
     for start in range(0, len(chunk_ids), _BATCH):
-        query = sa.select(*columns).where(chunks.c.chunk_id.in_(chunk_ids[start : start + _BATCH]))
+        query = sa.select(*key_of(chunks)).where(chunks.c.chunk_id.in_(chunk_ids[start : start + _BATCH]))
         keys |= {DocumentKey(*row) for row in connection.execute(query)}
     return keys
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
 
+from include.quarry.catalog.columns import key_of, same_document
 from include.quarry.catalog.quarantine import list_quarantine
 from include.quarry.catalog.schema import changes, chunks, documents, vectors
 from include.quarry.catalog.updates import Follow, waiting_documents
@@ -11,7 +12,6 @@ from include.quarry.lake.vectors import VectorLake
 from include.quarry.records import UPLOAD_FEED, DocumentKey
 from include.quarry.verification.buckets import Compared, Difference, compare
 
-_KEY = ("corpus", "tenant", "doc_id")
 Explain = Callable[[Difference], str]
 
 
@@ -29,14 +29,14 @@ def log_and_documents(connection: sa.Connection, corpus: str) -> Compared:
     c, d = changes.c, documents.c
 
     def in_log() -> Iterator[tuple[DocumentKey, str]]:
-        columns = [c[name] for name in _KEY]
+        columns = key_of(changes)
         counted = (sa.func.max(c.seq), sa.func.max(c.doc_version), sa.func.count() - 1 + sa.func.min(c.doc_version))
         query = sa.select(*columns, *counted).where(c.corpus == corpus).group_by(*columns)
         for *key, seq, version, count in connection.execute(query):
             yield DocumentKey(*key), f"seq {seq} version {version} of {count}"
 
     def in_documents() -> Iterator[tuple[DocumentKey, str]]:
-        query = sa.select(*(d[name] for name in _KEY), d.seq, d.version).where(d.corpus == corpus)
+        query = sa.select(*key_of(documents), d.seq, d.version).where(d.corpus == corpus)
         for *key, seq, version in connection.execute(query):
             yield DocumentKey(*key), f"seq {seq} version {version} of {version}"
 
@@ -49,7 +49,7 @@ def documents_and_lake(connection: sa.Connection, follow: Follow, lake: VectorLa
     d = documents.c
 
     def in_catalog() -> Iterator[tuple[DocumentKey, str]]:
-        query = sa.select(*(d[name] for name in _KEY), d.version).where(d.corpus == follow.corpus, ~d.deleted)
+        query = sa.select(*key_of(documents), d.version).where(d.corpus == follow.corpus, ~d.deleted)
         for *key, version in connection.execute(query):
             yield DocumentKey(*key), f"version {version}"
 
@@ -67,7 +67,7 @@ def of_feed(connection: sa.Connection, feed: str, corpus: str) -> Iterator[tuple
     """The documents that a feed has brought, with the hashes of their contents."""
     d = documents.c
     where = (d.corpus == corpus, d.feed == feed, ~d.deleted)
-    for *key, content in connection.execute(sa.select(*(d[name] for name in _KEY), d.content_hash).where(*where)):
+    for *key, content in connection.execute(sa.select(*key_of(documents), d.content_hash).where(*where)):
         yield DocumentKey(*key), content
 
 
@@ -75,7 +75,7 @@ def explanations(connection: sa.Connection, corpus: str) -> Explain:
     """Why a document may stand in the catalog otherwise than in its source; empty where nothing explains it."""
     aside = {found.key for found in list_quarantine(connection, corpus, limit=None)}
     d = documents.c
-    by_hand = sa.select(*(d[name] for name in _KEY)).where(d.corpus == corpus, d.feed == UPLOAD_FEED)
+    by_hand = sa.select(*key_of(documents)).where(d.corpus == corpus, d.feed == UPLOAD_FEED)
     users = {DocumentKey(*row) for row in connection.execute(by_hand)}
 
     def explain(difference: Difference) -> str:
@@ -94,7 +94,7 @@ def _cut_amiss(connection: sa.Connection, follow: Follow) -> set[DocumentKey]:
     database reads each text and sends no more than what is behind.
     """
     c, d = chunks.c, documents.c
-    key = [c[name] for name in _KEY]
+    key = key_of(chunks)
     cut = (
         sa.select(
             *key,
@@ -107,10 +107,11 @@ def _cut_amiss(connection: sa.Connection, follow: Follow) -> set[DocumentKey]:
         .group_by(*key)
         .subquery()
     )
-    its = sa.and_(*(cut.c[name] == d[name] for name in _KEY))
     whole = sa.and_(cut.c.numbered, cut.c.oldest == d.version, cut.c.newest == d.version)
     behind = sa.func.substr(d.text, cut.c.end + 1)
-    query = sa.select(*(d[name] for name in _KEY), whole.label("whole"), behind.label("behind")).join(cut, its)
+    query = sa.select(*key_of(documents), whole.label("whole"), behind.label("behind")).join(
+        cut, same_document(cut, documents)
+    )
     suspects = connection.execute(query.where(~d.deleted, sa.or_(~whole, behind != "")))
     return {DocumentKey(*row[:3]) for row in suspects if not row.whole or row.behind.strip()}
 
@@ -130,9 +131,7 @@ def _with_lost_vectors(connection: sa.Connection, follow: Follow, lake: VectorLa
     if not lost:
         return set()
     c = chunks.c
-    query = sa.select(*(c[name] for name in _KEY), c.text_hash).where(
-        c.corpus == follow.corpus, c.chunker == follow.chunker
-    )
+    query = sa.select(*key_of(chunks), c.text_hash).where(c.corpus == follow.corpus, c.chunker == follow.chunker)
     return {DocumentKey(*row[:3]) for row in connection.execute(query) if row.text_hash in lost}
 
 

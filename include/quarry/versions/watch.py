@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 
 import sqlalchemy as sa
 
+from include.quarry.catalog.columns import same_document
 from include.quarry.catalog.database import Database
 from include.quarry.catalog.schema import chunks, documents
 from include.quarry.errors import Unavailable
@@ -83,6 +84,5 @@ def _count(connection: sa.Connection, corpus: str, chunker: str | None = None) -
     d = documents.c
     query = sa.select(sa.func.count()).select_from(documents).where(d.corpus == corpus, ~d.deleted)
     if chunker is not None:
-        same_document = sa.and_(*(chunks.c[name] == d[name] for name in ("corpus", "tenant", "doc_id")))
-        query = query.where(sa.exists().where(same_document, chunks.c.chunker == chunker))
+        query = query.where(sa.exists().where(same_document(chunks, documents), chunks.c.chunker == chunker))
     return int(connection.scalar(query) or 0)
