@@ -11,6 +11,7 @@ still run, the tasks of the last one of a Dag, and the run by which the schedule
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
@@ -24,10 +25,12 @@ from airflow.models.backfill import Backfill
 from airflow.models.dag_version import DagVersion
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
+from airflow.utils.db import check_migrations
 from airflow.utils.db_cleanup import run_cleanup
 from airflow.utils.session import create_session
 from airflow.utils.state import State
 
+from include.quarry.errors import QuarryError, Unavailable
 from include.quarry.settings import load_settings
 
 _RUNS_AT_ONCE = 50
@@ -41,6 +44,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 def main() -> None:
     """Do all of it, by `QUARRY_AIRFLOW_RETENTION_S`."""
     before = datetime.now(UTC) - timedelta(seconds=load_settings().airflow_retention_s)
+    require_migrated()
     print(f"removed {forget_runs(before)} runs that ended before {before.isoformat(timespec='seconds')}", flush=True)
     print(f"removed {forget_versions(before)} Dag versions that nothing uses", flush=True)
     forget_rows(before)
@@ -48,6 +52,20 @@ def main() -> None:
     print(f"removed {remove_task_logs(logs, before)} log files of tasks in {logs}", flush=True)
     said = Path(conf.get("logging", "dag_processor_child_process_log_directory"))
     print(f"removed {remove_parse_logs(said, before)} days of logs of the reading of Dag files in {said}", flush=True)
+
+
+def require_migrated() -> None:
+    """Raise `Unavailable` where the database is not there, or has not the tables of this version of Airflow."""
+    try:
+        check_migrations(timeout=1)  # type: ignore[no-untyped-call]
+    except (sa.exc.OperationalError, TimeoutError) as error:  # the latter is its word for tables that are not there
+        url = sa.make_url(conf.get("database", "sql_alchemy_conn")).render_as_string()  # without its password
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        raise Unavailable(
+            f"Airflow's database {url} is not there, or not as this Airflow wants it ({reason}); `make up` makes it. "
+            "Where Airflow runs elsewhere, `airflow db migrate` does, and "
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN says where it is"
+        ) from error
 
 
 def forget_runs(before: datetime) -> int:
@@ -146,4 +164,7 @@ def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except QuarryError as error:
+        sys.exit(f"{error.title}: {error}")

@@ -81,13 +81,17 @@ class Platform:
         return path
 
     def clean(self, **more: str) -> str:
+        """Have it run to its end; returns what it said."""
+        done = self.command(**more)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def command(self, **more: str) -> subprocess.CompletedProcess[str]:
         """Run the command as a task of the Dag would, with Airflow's database out of reach."""
         names = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN")
         environment = {**os.environ, **dict.fromkeys(names, _NOT_FOR_TASKS), "QUARRY_HOME": str(self.home), **more}
         command = [sys.executable, "-m", "include.quarry", "clean-airflow"]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -289,6 +293,43 @@ def test_a_scheduler_that_writes_meanwhile_never_waits_for_long(platform: Platfo
     assert platform.names("SELECT event FROM log") == set()
     assert len(waits) > 50
     assert max(waits) < 1
+
+
+@pytest.mark.parametrize("revision", [None, "of_another_airflow"])
+def test_a_database_without_this_airflows_tables_is_said_and_left_alone(
+    platform: Platform, revision: str | None
+) -> None:
+    if revision is None:
+        platform.database.unlink()
+        platform.database.touch()  # as a `make up` leaves it that was killed before it migrated
+    else:
+        platform.run("a", "old", OLD_DAYS)
+        platform.run("a", "last", 1)
+        with closing(sqlite3.connect(platform.database)) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+            connection.commit()
+    done = platform.command()
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith(f"Temporarily unavailable: Airflow's database sqlite:///{platform.database} is not there")
+    assert revision is None or revision in said
+    assert "`make up` makes it" in said
+    assert revision is None or platform.runs("a") == {"old", "last"}
+
+
+def test_a_database_elsewhere_that_does_not_answer_is_said_without_its_password(platform: Platform) -> None:
+    at_nobody = "postgresql+psycopg2://quarry:hidden@127.0.0.1:1/airflow"
+    done = platform.command(
+        QUARRY_AIRFLOW_ADDRESS="http://airflow:8080",
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=at_nobody,
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC="sqlite+aiosqlite://",  # asyncpg comes with the containers only
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "postgresql+psycopg2://quarry:***@127.0.0.1:1/airflow" in done.stderr
+    assert "hidden" not in done.stderr + done.stdout
+    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in done.stderr
 
 
 def test_the_dag_cleans_the_embedded_airflow_and_leaves_another_one_alone(

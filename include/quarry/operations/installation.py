@@ -63,6 +63,11 @@ class Installation:
         return self.home / "airflow"
 
     @property
+    def airflow_database(self) -> Path:
+        """Airflow's SQLite file; `make up` makes it."""
+        return self.airflow / "airflow.db"
+
+    @property
     def supervisor_socket(self) -> Path:
         """Where supervisor listens."""
         return self.sockets / "supervisor.sock"

@@ -198,7 +198,7 @@ def airflow_environment(installation: Installation) -> dict[str, str]:
         "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": installation.airflow_passwords,
         "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{installation.airflow_database}",
         "API__HOST": settings.host,
         "API__PORT": settings.airflow_port,
         "API__BASE_URL": settings.airflow_url,

@@ -3,6 +3,7 @@
 import pytest
 
 from include.quarry.__main__ import _parser
+from include.quarry.errors import Unavailable
 from include.quarry.operations import airflow_command
 from include.quarry.operations.airflow_command import airflow, clean_airflow
 from include.quarry.operations.installation import Installation
@@ -37,11 +38,20 @@ def test_every_word_after_the_command_is_airflows(words):
 def test_airflow_is_cleaned_in_the_platforms_own_database_whatever_the_environment_says(
     installation, started, monkeypatch
 ):
+    installation.prepare()
+    installation.airflow_database.touch()
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "airflow-db-not-allowed:///")
     clean_airflow(installation)
     ((_, (_, script), environment),) = started
     assert script.endswith("plugins/airflow_retention.py")
     assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"sqlite:///{installation.airflow / 'airflow.db'}"
+
+
+def test_where_airflow_has_no_database_yet_that_is_said_and_none_is_made(installation, started):
+    with pytest.raises(Unavailable, match=f"{installation.airflow / 'airflow.db'}.*make up.*QUARRY_HOME"):
+        clean_airflow(installation)
+    assert not started
+    assert not installation.home.exists()
 
 
 def test_an_airflow_elsewhere_is_cleaned_where_its_own_environment_says(installation, started, monkeypatch):
