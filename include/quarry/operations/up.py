@@ -97,7 +97,7 @@ def forget_sessions(installation: Installation) -> None:
 
 def _migrate_airflow(installation: Installation, parts: tuple[Program, ...]) -> None:
     stamp = installation.airflow / f"migrated-{version('apache-airflow')}"
-    if stamp.exists():
+    if stamp.exists() and installation.airflow_database.exists():
         return
     environment = environment_of(next(part for part in parts if part.name == "airflow-api"), installation)
     command = ["airflow", "db", "migrate"]

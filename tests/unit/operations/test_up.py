@@ -1,7 +1,9 @@
 """What is done before and while the parts start."""
 
 import json
+import sqlite3
 import threading
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from include.quarry.operations.airflow_api import read_password
 from include.quarry.operations.health import is_healthy
 from include.quarry.operations.programs import Program, programs_of
-from include.quarry.operations.up import choose_password, forget_sessions, stages
+from include.quarry.operations.up import _migrate_airflow, choose_password, forget_sessions, stages
 
 
 def test_airflow_starts_no_task_before_it_can_hear_of_it(installation):
@@ -37,6 +39,16 @@ def test_the_logs_of_earlier_starts_do_not_pile_up(installation):
     forget_sessions(installation)
     kept = {path.name for path in installation.ray.iterdir()}
     assert kept == {"session_latest", *names[-4:]}
+
+
+def test_an_airflow_database_that_was_removed_is_made_anew(installation):
+    installation.prepare()
+    parts = programs_of(installation)
+    for _ in range(2):
+        _migrate_airflow(installation, parts)
+        with closing(sqlite3.connect(installation.airflow_database)) as connection:
+            assert connection.execute("SELECT count(*) FROM dag_run").fetchone() == (0,)
+        installation.airflow_database.unlink()
 
 
 @pytest.mark.parametrize("said", ["[]", "null", '{"scheduler": null}', "hello", '"scheduler"'])
