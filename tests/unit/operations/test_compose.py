@@ -22,6 +22,11 @@ def test_who_builds_a_version_finds_the_password_that_airflow_was_given():
     assert f"/run/secrets/airflow_passwords {place};" in airflow["command"][-1]
 
 
+def test_what_a_container_says_is_not_kept_for_ever():
+    for name, service in COMPOSE["services"].items():
+        assert service["logging"]["driver"] == "local", f"{name}: Docker's default, json-file, is not rotated"
+
+
 def test_no_task_starts_before_airflow_can_hear_of_it():
     scheduler, airflow = (COMPOSE["services"][name] for name in ("airflow-scheduler", "airflow-api"))
     assert scheduler["depends_on"]["airflow-api"] == {"condition": "service_healthy"}
