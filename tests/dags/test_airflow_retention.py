@@ -1,6 +1,7 @@
 """`maintain_airflow` on a real metadata database, to which a scheduler writes meanwhile: what is over goes, no more."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
+from include.quarry.operations.installation import Installation
 from include.quarry.settings import load_settings
 from tests.dags.airflow_home import ROOT
 
@@ -332,18 +334,31 @@ def test_a_database_elsewhere_that_does_not_answer_is_said_without_its_password(
     assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in done.stderr
 
 
-def test_the_dag_cleans_the_embedded_airflow_and_leaves_another_one_alone(
-    platform: Platform, dag_bag, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def installation(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
     monkeypatch.setenv("QUARRY_HOME", str(platform.home))
+    load_settings.cache_clear()
+    installation = Installation(load_settings())
+    yield installation
+    load_settings.cache_clear()
+    shutil.rmtree(installation.sockets, ignore_errors=True)  # where Ray's sessions are when home's path is long
+
+
+def test_the_dag_cleans_the_embedded_airflow_and_ray_and_leaves_others_alone(
+    platform: Platform, installation: Installation, dag_bag, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("old", "last"):
         platform.run("a", name, OLD_DAYS)
-    task = dag_bag.dags["maintain_airflow"].get_task("clean_airflow")
-    for address, state, left in (("http://airflow:8080", "skipped", {"old", "last"}), ("", "success", {"last"})):
-        monkeypatch.setenv("QUARRY_AIRFLOW_ADDRESS", address)
-        load_settings.cache_clear()
+    folder = installation.ray / "session_2026-01-01_00-00-00_000000_1" / "logs"
+    ray_logs = {platform.log(str(folder / f"worker-{days}.out"), days) for days in (OLD_DAYS, YOUNG_DAYS)}
+    dag = dag_bag.dags["maintain_airflow"]
+    for task in dag.tasks:
         monkeypatch.setattr(task, "retries", 0)
-        run = dag_bag.dags["maintain_airflow"].test()
-        assert [str(ti.state) for ti in run.get_task_instances()] == [state]
-        assert platform.runs("a") == left
-    load_settings.cache_clear()
+    for elsewhere, state in ((True, "skipped"), (False, "success")):
+        monkeypatch.setenv("QUARRY_AIRFLOW_ADDRESS", "http://airflow:8080" if elsewhere else "")
+        monkeypatch.setenv("QUARRY_RAY_ADDRESS", "http://ray:8265" if elsewhere else "")
+        load_settings.cache_clear()
+        states = {ti.task_id: str(ti.state) for ti in dag.test().get_task_instances()}
+        assert states == {"clean_airflow": state, "forget_ray_logs": state}
+        assert platform.runs("a") == ({"old", "last"} if elsewhere else {"last"})
+        assert set(folder.iterdir()) == (ray_logs if elsewhere else {folder / f"worker-{YOUNG_DAYS}.out"})
