@@ -104,6 +104,7 @@ def ray(installation: Installation) -> Program:
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait would starve the other replicas
         "RAY_ROTATION_MAX_BYTES": "50000000",  # of each log; else a replica's output, the access log, grows for ever
         "RAY_ROTATION_BACKUP_COUNT": "3",
+        "RAY_DATA_LOG_LEVEL": "INFO",  # nothing rotates its files, and DEBUG, its default, tells of each task
         "RAY_worker_niceness": "0",  # Ray's 15 would let every other process go before a request; batch jobs ask for it
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",

@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from include.quarry.operations.installation import Installation
+from include.quarry.operations.programs import program
 from include.quarry.settings import Settings
 
 COMPOSE = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.airflow.yml").read_text())
@@ -25,6 +26,13 @@ def test_who_builds_a_version_finds_the_password_that_airflow_was_given():
 def test_what_a_container_says_is_not_kept_for_ever():
     for name, service in COMPOSE["services"].items():
         assert service["logging"]["driver"] == "local", f"{name}: Docker's default, json-file, is not rotated"
+
+
+def test_rays_logs_are_kept_as_small_as_without_containers(installation):
+    ray = program(installation, "ray").environment
+    of_logs = ("RAY_ROTATION_MAX_BYTES", "RAY_ROTATION_BACKUP_COUNT", "RAY_DATA_LOG_LEVEL")
+    there = COMPOSE["services"]["ray"]["environment"]
+    assert {name: there[name] for name in of_logs} == {name: ray[name] for name in of_logs}
 
 
 def test_no_task_starts_before_airflow_can_hear_of_it():
