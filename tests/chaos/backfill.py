@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,10 +66,10 @@ class Backfill:
         return driver
 
     def hold_when(self, ready: Callable[[], bool], driver: subprocess.Popen[bytes], actors: int = 1) -> None:
-        """Let the run get going, then keep `actors` engines inside a call."""
+        """Let the run get going, then keep `actors` engines inside a call, with all that they had finished kept."""
         self._await(ready, "the run to get going", driver)
         self.journal.hold()
-        self._await(lambda: len(self._held()) >= actors, "the engines to hold", driver)
+        self._await(lambda: len(self._held()) >= actors and self._stands_still(), "the engines to hold", driver)
 
     def finish(self, driver: subprocess.Popen[bytes]) -> None:
         """Let the engines go and wait for the driver's good end."""
@@ -91,6 +92,16 @@ class Backfill:
         """The living that are, or were, kept inside the engine."""
         held = self.journal.pids("held")
         return [actor for actor in self.actors() if actor.pid in held]
+
+    def _stands_still(self) -> bool:
+        """Whether every call of the living is held or kept: an actor has several at once, and the others go on."""
+        living = {actor.pid for actor in self.actors()}
+        calls = defaultdict[str, set[tuple[int, tuple[str, ...]]]](set)
+        for entry in self.journal.entries():
+            if entry.pid in living:
+                calls[entry.event].add((entry.pid, entry.hashes))
+        finished = {text for _, texts in calls["done"] for text in texts}
+        return calls["begin"] - calls["done"] <= calls["held"] and finished <= set(self._rows())
 
     def check(self, killed: Collection[int] = ()) -> None:
         """Every text is embedded, none twice, and an index can be built from it.
