@@ -33,8 +33,12 @@ def bench_settings(home: Path) -> Settings:
 
 
 @contextmanager
-def ray_head(settings: Settings) -> Iterator[Installation]:
-    """Ray runs inside; afterwards nothing of it is left, except its logs when something failed."""
+def ray_head(settings: Settings, *, own_session: bool = True) -> Iterator[Installation]:
+    """Ray runs inside; afterwards nothing of it is left, except its logs when something failed.
+
+    Linux may divide the processors among sessions before it looks at priorities (`sched_autogroup_enabled`, where no
+    container or service divides them): then work that yields to all of its own session keeps others waiting.
+    """
     installation = Installation(settings)
     rmtree(installation.sockets, ignore_errors=True)
     installation.prepare()
@@ -46,7 +50,7 @@ def ray_head(settings: Settings) -> Iterator[Installation]:
             cwd=REPOSITORY,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=own_session,
         )
         try:
             wait_until(lambda: is_healthy(part), "ray", _START_S, lambda _: None)
@@ -61,7 +65,9 @@ def ray_head(settings: Settings) -> Iterator[Installation]:
 
 
 @contextmanager
-def serving(settings: Settings, *names: str, beside: Mapping[str, str] | None = None) -> Iterator[Installation]:
+def serving(
+    settings: Settings, *names: str, beside: Mapping[str, str] | None = None, own_session: bool = True
+) -> Iterator[Installation]:
     """Applications of the product's Serve configuration run inside, behind the product's ingress; `beside` them, if
     given, one that is like the first but for these fields."""
     document = serve_document(REPOSITORY / settings.serve_config, settings.host, settings.http_port)
@@ -69,7 +75,7 @@ def serving(settings: Settings, *names: str, beside: Mapping[str, str] | None = 
     if beside is not None:
         document["applications"].append({**document["applications"][0], **beside})
         names = (*names, beside["name"])
-    with ray_head(settings) as installation:
+    with ray_head(settings, own_session=own_session) as installation:
         api = ServeApi(settings.ray_url, installation.ray_token)
         wait_until(lambda: _deployed(api, document), "Ray Serve's API", _START_S, lambda _: None)
         wait_until(lambda: all(_runs(api, name) for name in names), " and ".join(names), _START_S, lambda _: None)
