@@ -12,7 +12,7 @@ import json
 import reprlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -201,6 +201,7 @@ _PARTS: dict[str, Any] = {
 }
 
 
+@lru_cache(maxsize=256)  # asked for with every document
 def _fingerprint(spec: Any) -> str:
     """16 hex digits over the spec's kind and its canonical JSON."""
     canonical = json.dumps([type(spec).__name__, _canonical(spec)], sort_keys=True)
