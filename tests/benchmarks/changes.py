@@ -2,8 +2,9 @@
 
 At a trickle, every tenth change is looked for until it is found, and some are taken back and looked for until they are
 gone. Then many short documents come at once, and their rate is held against the bare engine's over texts of the same
-kind, on an empty machine and beside a platform at rest: what that takes of a small machine is no work on documents. As
-many again come while others search, and those searches are held against the ones at rest.
+kind, on an empty machine and beside a platform at rest: what that takes of a small machine is no work on documents; and
+what the indexer does beside embedding is told as its share of the indexer's processor time. As many again come while
+others search, and those searches are held against the ones at rest.
 """
 
 import asyncio
@@ -12,15 +13,19 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import numpy as np
+import psutil
 from confluent_kafka import Producer
 
 from include.quarry.embedding.engine import embedders
 from include.quarry.gateway.composition import bearer, make_token
 from include.quarry.lake.fresh import BATCH_TEXTS
 from include.quarry.operations.health import wait_until
+from include.quarry.operations.installation import Installation
+from include.quarry.operations.processes import processes_of
 from include.quarry.settings import Settings
 from tests.benchmarks.cluster import serving
 from tests.benchmarks.report import Report, Row
@@ -43,6 +48,13 @@ _TEXT = (
     "Delivery {number} left the quarry with granite for the harbour wall. The carter signed for {weight} stones and "
     "asked for mark {word}."
 )
+
+
+class Pace(NamedTuple):
+    """Of the bare engine: texts a second, and seconds of processor time a text."""
+
+    rate: float
+    cpu_s: float
 
 
 class Topic:
@@ -94,20 +106,21 @@ class Topic:
 def run(folder: Path, documents: int) -> Report:
     """`documents` come at once after the trickle."""
     with streamed(folder, NAME, partitions=1) as (broker, settings):
-        bare = [undisturbed(lambda: _engine_rate(settings))]
+        bare = [undisturbed(lambda: _engine_pace(settings))]
         # The client that takes the time is in the platform's session, since its own waiting is not the platform's.
-        with serving(settings, "retrieval", "gateway", own_session=False):
+        with serving(settings, "retrieval", "gateway", own_session=False) as platform:
             topic = Topic(broker, settings)
             _warm(topic, settings)
-            beside = [undisturbed(lambda: _engine_rate(settings))]
+            beside = [undisturbed(lambda: _engine_pace(settings))]
             found_s, gone_s = asyncio.run(_trickle(topic))
             firsts = itertools.count(10**5, 10**5)
             floods = (range(first, first + documents) for first in firsts)
-            alone = undisturbed(lambda: asyncio.run(_flood(topic, next(floods))))
+            indexer = _indexer(platform)
+            alone, cpu_s = undisturbed(lambda: _timed_flood(topic, next(floods), indexer))
             idle_ms, busy_ms, searched = undisturbed(lambda: asyncio.run(_searched_flood(topic, next(floods))))
-            beside.append(undisturbed(lambda: _engine_rate(settings)))
-        bare.append(undisturbed(lambda: _engine_rate(settings)))
-    return _report(found_s, gone_s, (idle_ms, busy_ms), (alone, searched), (bare, beside))
+            beside.append(undisturbed(lambda: _engine_pace(settings)))
+        bare.append(undisturbed(lambda: _engine_pace(settings)))
+    return _report(found_s, gone_s, (idle_ms, busy_ms), (alone, searched, cpu_s / documents), (bare, beside))
 
 
 def text_of(number: int) -> str:
@@ -118,15 +131,20 @@ def _word(number: int) -> str:
     return f"zq{number}x"
 
 
-def _engine_rate(settings: Settings) -> float:
-    """Texts a second of the bare engine, with the threads and in the batches that the platform gives it."""
+def _engine_pace(settings: Settings) -> Pace:
+    """The bare engine's, with the threads and in the batches that the platform gives it."""
     encode = embedders(settings)(settings.index_spec().embedding).encode
     texts = [text_of(number) for number in range(10**6, 10**6 + _SAMPLE)]
     encode(texts[:BATCH_TEXTS])
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     for start in range(0, _SAMPLE, BATCH_TEXTS):
         encode(texts[start : start + BATCH_TEXTS])
-    return _SAMPLE / (time.perf_counter() - began)
+    return Pace(_SAMPLE / (time.perf_counter() - began), (time.process_time() - cpu) / _SAMPLE)
+
+
+def _indexer(platform: Installation) -> psutil.Process:
+    (indexer,) = (each for each in processes_of(platform) if "Indexing" in " ".join(each.cmdline()))
+    return indexer
 
 
 def _warm(topic: Topic, settings: Settings) -> None:
@@ -167,6 +185,13 @@ async def _flood(topic: Topic, numbers: range) -> float:
         await asyncio.to_thread(topic.send_all, numbers)
         await topic.seconds_until(http, numbers[-1], there=True, every_s=_GLANCE_S)
         return len(numbers) / (time.monotonic() - began)
+
+
+def _timed_flood(topic: Topic, numbers: range, indexer: psutil.Process) -> tuple[float, float]:
+    """Documents a second, and the indexer's seconds of processor time for all of them."""
+    before = sum(indexer.cpu_times()[:2])
+    rate = asyncio.run(_flood(topic, numbers))
+    return rate, sum(indexer.cpu_times()[:2]) - before
 
 
 async def _searched_flood(topic: Topic, numbers: range) -> tuple[list[list[float]], list[float], float]:
@@ -211,14 +236,17 @@ def _report(
     found_s: list[float],
     gone_s: list[float],
     searches_ms: tuple[list[list[float]], list[float]],
-    rates: tuple[float, float],
-    engine: tuple[list[float], list[float]],
+    rates: tuple[float, float, float],
+    engine: tuple[list[Pace], list[Pace]],
 ) -> Report:
+    """`rates` are documents a second alone and beside searches, and the indexer's processor seconds a document."""
     idle_ms, busy_ms = searches_ms
     p50, p95 = np.percentile(found_s, (50, 95))
     at_rest, busy = [float(np.percentile(each, 95)) for each in idle_ms], float(np.percentile(busy_ms, 95))
-    alone, searched = rates
-    bare, beside = engine
+    alone, searched, cpu_s = rates
+    bare, beside = ([pace.rate for pace in paces] for paces in engine)
+    embedding_ms = [pace.cpu_s * 1000 for paces in engine for pace in paces]
+    beside_embedding = 1 - sum(embedding_ms) / len(embedding_ms) / (cpu_s * 1000)
     own, empty, idle = (sum(each) / len(each) for each in (beside, bare, at_rest))
     rows = [
         Row("searchable after, p50 s", [], found_s, float(p50), "s", at_most=MAX_P50_S),
@@ -227,6 +255,9 @@ def _report(
         Row("documents a second", bare, [alone], alone / empty, at_least=MIN_RATE),
         Row("the same, others searching", bare, [searched], searched / empty),
         Row("the same, engine beside a platform at rest", beside, [alone], alone / own),
+        Row(
+            "indexer, ms of processor time a document", embedding_ms, [cpu_s * 1000], beside_embedding, "not embedding"
+        ),
         Row("p95 of searches, ms", at_rest, [busy], busy / idle, at_most=MAX_SEARCH_P95),
     ]
     notes = [
