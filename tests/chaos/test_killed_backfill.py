@@ -52,8 +52,9 @@ def test_a_backfill_that_loses_its_driver_an_actor_and_a_node_embeds_everything_
     kept = journal.count("done")
 
     second = backfill.start(min_actors=2, max_actors=2)
+    wait_until(lambda: len(backfill.actors()) == 2, "both engines to be held: one alone could do all that is left")
     journal.let_go()
-    backfill.hold_when(lambda: journal.count("done") > kept and len(backfill.actors()) == 2, second, actors=2)
+    backfill.hold_when(lambda: journal.count("done") > kept, second, actors=2)
     assert "continuing the plan" in backfill.log()
     (at_home,) = [actor for actor in backfill.actors() if actor.ppid() != raylet.pid]
     at_home.kill()
