@@ -15,7 +15,19 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database, migrate
 
+_FAILURE_CHARACTERS = 800
 _POSTGRES_BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Leave what failed in the file that `make test` names: it says so again when all of its parts have run."""
+    if not (path := os.environ.get("QUARRY_FAILED_TESTS")):
+        return
+    with Path(path).open("a") as failed:
+        for report in (*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")):
+            crash = getattr(report.longrepr, "reprcrash", None)
+            message = crash.message if crash else report.longreprtext[-_FAILURE_CHARACTERS:]
+            failed.write(f"{report.nodeid}\n{message[:_FAILURE_CHARACTERS]}\n")
 
 
 def free_port() -> int:
