@@ -70,12 +70,12 @@ test: lint  ## everything: lint, then every test; TESTS=path for some
 ifneq ($(TESTS),)
 	$(BIN)/pytest $(TESTS)
 else
-	@export QUARRY_FAILED_TESTS=$$(mktemp); status=0; \
+	@export FAILED_TESTS=$$(mktemp); status=0; \
 	for part in "$(UNITS)" "$(INTEGRATION)"; do \
 		$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $$part || status=1; \
 	done; \
 	for part in $(ONE_BY_ONE); do $(BIN)/pytest $$part || status=1; done; \
-	cat $$QUARRY_FAILED_TESTS; rm $$QUARRY_FAILED_TESTS; exit $$status
+	cat $$FAILED_TESTS; rm $$FAILED_TESTS; exit $$status
 endif
 
 # Environments of their own, since they want other versions of what Quarry pins. Triton's workers want the C library of

@@ -21,7 +21,7 @@ _POSTGRES_BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Leave what failed in the file that `make test` names: it says so again when all of its parts have run."""
-    if not (path := os.environ.get("QUARRY_FAILED_TESTS")):
+    if not (path := os.environ.get("FAILED_TESTS")):
         return
     with Path(path).open("a") as failed:
         for report in (*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")):
