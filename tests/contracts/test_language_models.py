@@ -336,7 +336,7 @@ async def test_a_server_that_falls_silent_midway_is_unavailable() -> None:
         await release.wait()
 
     async with serving(stall) as chat:
-        stream = OpenAICompatibleModel(chat.url, model="m", timeout_s=0.3).stream(ASK, max_tokens=8)
+        stream = OpenAICompatibleModel(chat.url, model="m", timeout_s=2).stream(ASK, max_tokens=8)
         assert (await anext(stream)).text == "one "
         with pytest.raises(Unavailable):
             await anext(stream)
