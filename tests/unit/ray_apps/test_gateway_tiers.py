@@ -70,9 +70,13 @@ class Call:
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FIRST_S", "SILENCE_S", "REST_S"):
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Rests end by this clock, which stands still; what is waited for in silence takes 20 ms."""
+    clock = SimpleNamespace(now_s=1000.0, monotonic=lambda: clock.now_s)
+    monkeypatch.setattr(tiers, "time", clock)
+    for name in ("FIRST_S", "SILENCE_S"):
         monkeypatch.setattr(tiers, name, 0.02)
+    return clock
 
 
 def ask(tier: RemoteTier) -> AsyncGenerator[TierEvent]:
@@ -103,12 +107,18 @@ async def test_a_tier_that_is_gone_or_silent_is_unavailable_and_rests(script: li
     assert tier.absence == "does not answer"
 
 
-async def test_a_tier_that_rested_is_asked_again_by_one_and_then_by_all() -> None:
+async def test_a_tier_that_rested_is_asked_again_by_one_and_then_by_all(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiers, "FIRST_S", 60.0)
     comes_back = asyncio.Event()
     tier = RemoteTier(Handle([GONE], [comes_back, STANDING, DONE]), str)
     with pytest.raises(Unavailable):
         await collect(tier)
-    await rested(tier)
+    clock.now_s += tiers.REST_S / 2
+    assert tier.absence == "does not answer"
+    clock.now_s += tiers.REST_S / 2
+    assert tier.absence == ""
     probing = ask(tier)
     reading = asyncio.create_task(anext(probing))
     await asyncio.sleep(0)
@@ -117,11 +127,6 @@ async def test_a_tier_that_rested_is_asked_again_by_one_and_then_by_all() -> Non
     assert await reading == STANDING
     assert tier.absence == ""
     await probing.aclose()
-
-
-async def rested(tier: RemoteTier) -> None:
-    while tier.absence:  # noqa: ASYNC110
-        await asyncio.sleep(0)
 
 
 async def test_leaving_cancels_the_call() -> None:
