@@ -30,6 +30,8 @@ from tests.chaos.ray_cluster import RayCluster, RayNode
 DOCUMENTS = 50
 MORNING = datetime(2026, 1, 1, 8, tzinfo=UTC)
 _SECTIONS = 40
+Call = tuple[int, tuple[str, ...]]
+"""Of the engine: by which process, and for which texts."""
 
 
 @dataclass(slots=True)
@@ -65,16 +67,36 @@ class Backfill:
         self.drivers.append(driver)
         return driver
 
-    def hold_when(self, ready: Callable[[], bool], driver: subprocess.Popen[bytes], actors: int = 1) -> None:
-        """Let the run get going, then keep `actors` engines inside a call, with all that they had finished kept."""
-        self._await(ready, "the run to get going", driver)
+    def hold(self, driver: subprocess.Popen[bytes], actors: int = 1) -> None:
+        """Keep `actors` engines inside a call, with all that they had finished kept."""
         self.journal.hold()
-        self._await(lambda: len(self._held()) >= actors and self._stands_still(), "the engines to hold", driver)
+        self.wait_until(lambda: self._stand_still(actors), "the engines to hold", driver)
+
+    def let_one_pass(self, driver: subprocess.Popen[bytes], actors: int = 1) -> None:
+        """Let what is held be finished and kept, and hold the engines inside what they do next: so the work waits for
+        whoever watches, however long that takes."""
+        in_hand = {text for _, texts in self._calls_held() for text in texts}
+        self.journal.hold(self.texts() - in_hand)
+
+        def passed() -> bool:
+            return in_hand <= set(self._rows()) and self._stand_still(actors)
+
+        self.wait_until(passed, "the engines to go on and hold", driver)
+
+    def wait_until(self, true: Callable[[], bool], what: str, driver: subprocess.Popen[bytes]) -> None:
+        """Poll a condition; fails with the driver's log when it ends before."""
+
+        def true_or_dead() -> bool:
+            assert driver.poll() is None, f"the driver ended before {what}: {self.log()}"
+            return true()
+
+        wait_until(true_or_dead, what)
 
     def finish(self, driver: subprocess.Popen[bytes]) -> None:
         """Let the engines go and wait for the driver's good end."""
         self.journal.let_go()
-        assert driver.wait(120) == 0, self.log()
+        wait_until(lambda: driver.poll() is not None, "the driver to end")
+        assert driver.returncode == 0, self.log()
 
     def log(self) -> str:
         return (self.home / "driver.log").read_text()
@@ -88,20 +110,26 @@ class Backfill:
         """Those of one node."""
         return [actor for actor in self.actors() if node.has(actor)]
 
-    def _held(self) -> list[psutil.Process]:
-        """The living that are, or were, kept inside the engine."""
-        held = self.journal.pids("held")
-        return [actor for actor in self.actors() if actor.pid in held]
+    def _stand_still(self, actors: int) -> bool:
+        """Whether so many engines are held, and every call of the living is held or kept: each has two at once."""
+        calls = self._calls()
+        held = calls["held"] - calls["freed"]
+        finished = {text for _, texts in calls["done"] for text in texts}
+        enough = len({pid for pid, _ in held}) >= actors
+        return enough and calls["begin"] - calls["done"] <= held and finished <= set(self._rows())
 
-    def _stands_still(self) -> bool:
-        """Whether every call of the living is held or kept: an actor has several at once, and the others go on."""
+    def _calls_held(self) -> set[Call]:
+        calls = self._calls()
+        return calls["held"] - calls["freed"]
+
+    def _calls(self) -> Mapping[str, set[Call]]:
+        """Those of the living, by event."""
         living = {actor.pid for actor in self.actors()}
-        calls = defaultdict[str, set[tuple[int, tuple[str, ...]]]](set)
+        calls = defaultdict[str, set[Call]](set)
         for entry in self.journal.entries():
             if entry.pid in living:
                 calls[entry.event].add((entry.pid, entry.hashes))
-        finished = {text for _, texts in calls["done"] for text in texts}
-        return calls["begin"] - calls["done"] <= calls["held"] and finished <= set(self._rows())
+        return calls
 
     def check(self, killed: Collection[int] = ()) -> None:
         """Every text is embedded, none twice, and an index can be built from it.
@@ -142,13 +170,6 @@ class Backfill:
             values = list(connection.scalars(sa.select(column)))
         database.close()
         return values
-
-    def _await(self, ready: Callable[[], bool], what: str, driver: subprocess.Popen[bytes]) -> None:
-        def ready_or_dead() -> bool:
-            assert driver.poll() is None, f"the driver ended before {what}: {self.log()}"
-            return ready()
-
-        wait_until(ready_or_dead, what)
 
 
 def ingest(home: Path, count: int = DOCUMENTS) -> None:

@@ -1,8 +1,8 @@
 """An embedder that keeps a journal of its calls, in a file that survives the process.
 
 Each line is written with one append: `event pid time hash,hash,...`. `begin` stands before the engine works, `done`
-when it has the vectors, `held` while a file named `hold` beside the journal keeps it inside the engine, so that a test
-can kill a process at a known moment.
+when it has the vectors, `held` and `freed` around the time in which a file named `hold` beside the journal keeps it
+inside the engine, so that a test can kill a process at a known moment.
 """
 
 import os
@@ -96,6 +96,7 @@ class JournalEmbedder:
             self._note("held", hashes)
             while journal.is_held(hashes):
                 time.sleep(_HOLD_POLL_S)
+            self._note("freed", hashes)
         time.sleep(self._call_s)
         vectors = Vectors(self.fingerprint, np.stack([vector_of(text) for text in texts]))
         self._note("done", hashes)

@@ -44,25 +44,28 @@ def backfill(ingested: Path, cluster: RayCluster, tmp_path: Path) -> Iterator[Ba
 
 def test_a_backfill_that_loses_its_driver_an_actor_and_a_node_embeds_everything_once(backfill: Backfill) -> None:
     journal, raylet = backfill.journal, backfill.cluster.spot_raylet()
+    journal.hold()
     first = backfill.start()
-    backfill.hold_when(lambda: journal.count("done") >= _UNITS_BEFORE_THE_KILL, first)
+    backfill.hold(first)
+    while journal.count("done") < _UNITS_BEFORE_THE_KILL:
+        backfill.let_one_pass(first)
     first.kill()
     first.wait()
     wait_until(lambda: not backfill.actors(), "the actor to end with its driver")
     kept = journal.count("done")
 
     second = backfill.start(min_actors=2, max_actors=2)
-    wait_until(lambda: len(backfill.actors()) == 2, "both engines to be held: one alone could do all that is left")
-    journal.let_go()
-    backfill.hold_when(lambda: journal.count("done") > kept, second, actors=2)
+    backfill.hold(second, actors=2)
+    backfill.let_one_pass(second, actors=2)
+    assert journal.count("done") > kept
     assert "continuing the plan" in backfill.log()
     (at_home,) = [actor for actor in backfill.actors() if actor.ppid() != raylet.pid]
     at_home.kill()
-    wait_until(lambda: len(set(backfill.actors()) - {at_home}) == 2, "a new actor in place of the killed one")
+    backfill.wait_until(lambda: len(set(backfill.actors()) - {at_home}) == 2, "a new actor in its place", second)
 
     (on_spot,) = [actor for actor in backfill.actors() if actor.ppid() == raylet.pid]
     raylet.kill()
-    wait_until(lambda: on_spot not in backfill.actors(), "the node's actor to die with it, inside the engine")
+    backfill.wait_until(lambda: on_spot not in backfill.actors(), "the node's actor to die inside the engine", second)
     backfill.finish(second)
     backfill.check()
 
@@ -72,7 +75,8 @@ def test_two_backfills_with_overlapping_windows_at_once_embed_nothing_twice(back
     early, late = MORNING + timedelta(hours=DOCUMENTS * 0.7), MORNING + timedelta(hours=DOCUMENTS * 0.3)
     backfill.journal.hold()
     drivers = [backfill.start(to=early.isoformat()), backfill.start(**{"from": late.isoformat()})]
-    wait_until(lambda: len(backfill.journal.pids("held")) == 2, "both runs to be inside their engine")
+    for driver in drivers:
+        backfill.hold(driver, actors=2)
     for driver in drivers:
         backfill.finish(driver)
     backfill.check()

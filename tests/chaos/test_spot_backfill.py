@@ -7,8 +7,7 @@ killed are left out of the count of what the engine did twice, and of nothing el
 
 import json
 import random
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,6 @@ from tests.chaos.ray_cluster import ACTOR_CPUS, RayCluster
 pytestmark = pytest.mark.chaos
 _DOCUMENTS = 28  # about 1,000 texts
 _UNIT_SIZE = 8
-_PATIENCE_S = 240.0
-"""Ray takes 20 s to give up a node that hangs, and a busy machine much longer to start a worker elsewhere."""
 _CALL_S = 0.7
 _KILLS = ("worker", "node", "notice")
 _PRICES = {"QUARRY_NODE_PRICE_PER_HOUR": '{"spot": 3600, "on-demand": 7200}'}  # a node-second is a unit of cost
@@ -54,11 +51,11 @@ def test_a_backfill_whose_workers_and_nodes_vanish_at_random_embeds_everything_o
     nodes = [cluster.join("spot"), cluster.join("spot")]
     driver = backfill.start(_PRICES, nodes="spot", min_actors=2, max_actors=2, unit_size=_UNIT_SIZE)
     for kind in _KILLS:
-        backfill.journal.hold()  # so that the work lasts, however long a node takes to join
-        _await(backfill, driver, lambda: all(backfill.actors_on(node) for node in nodes), "a worker on every node")
+        backfill.journal.hold()
+        backfill.wait_until(lambda: all(backfill.actors_on(node) for node in nodes), "a worker on every node", driver)
         backfill.journal.let_go()
         done = backfill.journal.count("done") + choice.randint(1, 8)
-        _await(backfill, driver, lambda done=done: backfill.journal.count("done") >= done, "some units")
+        backfill.wait_until(lambda done=done: backfill.journal.count("done") >= done, "some units", driver)
         victim = choice.choice(nodes)
         actors = backfill.actors_on(victim)
         if kind == "worker":
@@ -73,6 +70,7 @@ def test_a_backfill_whose_workers_and_nodes_vanish_at_random_embeds_everything_o
         else:
             victim.notice()
             wait_until(lambda node=victim: not node.alive, "the node to go before its 30 s are over", timeout_s=28)
+        backfill.journal.hold()  # the work lasts, however long a node takes to join
         nodes.append(cluster.join("spot"))
     backfill.finish(driver)
     report = _report(backfill)
@@ -95,18 +93,23 @@ def test_without_spot_nodes_the_same_plan_goes_on_on_demand_after_the_patience(b
     spot = backfill.cluster.join("spot")
     job = {"nodes": "spot", "min_actors": 1, "max_actors": 1, "unit_size": _UNIT_SIZE}
     first = backfill.start(_PRICES, **job)
-    _await(backfill, first, lambda: backfill.journal.count("done") > 0, "the first unit")
+    backfill.wait_until(lambda: backfill.journal.count("done") > 0, "the first unit", first)
     killed = [actor.pid for actor in backfill.actors_on(spot)]
     first.kill()
     spot.vanish()
     first.wait()
 
     on_demand = backfill.cluster.join("on-demand", cpus=ACTOR_CPUS + 1)
-    begun = backfill.journal.count("begin")
+    begun, counted = backfill.journal.count("begin"), list[int]()
+
+    def patience_over() -> bool:
+        counted.append(backfill.journal.count("begin"))
+        return "going on on-demand" in backfill.log()
+
     second = backfill.start(_PRICES | {"QUARRY_SPOT_PATIENCE_S": "5"}, **job)
-    _await(backfill, second, lambda: "going on on-demand" in backfill.log(), "the patience to end")
-    assert backfill.journal.count("begin") == begun, "nobody embeds on a class of nodes that was not asked for"
-    _await(backfill, second, lambda: bool(backfill.actors_on(on_demand)), "a worker on demand")
+    backfill.wait_until(patience_over, "the patience to end", second)
+    assert counted[-2] == begun, "nobody embeds on a class of nodes that was not asked for"
+    backfill.wait_until(lambda: bool(backfill.actors_on(on_demand)), "a worker on demand", second)
     backfill.finish(second)
     report = _report(backfill)
     on_demand.vanish()
@@ -122,7 +125,7 @@ def test_a_worker_that_is_cut_off_but_lives_keeps_nothing(backfill: Backfill) ->
     lost, other = cluster.join("spot"), cluster.join("spot")
     journal.hold()  # so that the work lasts, however long a worker takes to start
     driver = backfill.start(nodes="spot", min_actors=2, max_actors=2, unit_size=_UNIT_SIZE)
-    _await(backfill, driver, lambda: len(journal.pids("held")) == 2, "a worker on either node")
+    backfill.wait_until(lambda: len(journal.pids("held")) == 2, "a worker on either node", driver)
     (cut_off,) = backfill.actors_on(lost)
     in_hand = {entry.hashes for entry in journal.entries() if entry.event == "held" and entry.pid == cut_off.pid}
     lost.raylet.suspend()
@@ -132,7 +135,7 @@ def test_a_worker_that_is_cut_off_but_lives_keeps_nothing(backfill: Backfill) ->
     def handed_out_again() -> bool:
         return any(entry.hashes in in_hand for entry in journal.entries() if entry.pid != cut_off.pid)
 
-    _await(backfill, driver, handed_out_again, "another worker inside the engine with the same unit")
+    backfill.wait_until(handed_out_again, "another worker inside the engine with the same unit", driver)
     assert lost.has(cut_off)
     backfill.finish(driver)
     report = _report(backfill)
@@ -141,14 +144,6 @@ def test_a_worker_that_is_cut_off_but_lives_keeps_nothing(backfill: Backfill) ->
     backfill.check([cut_off.pid])
     assert report["embedded"] == len(backfill.texts())
     assert report["embedded_again"] in (_UNIT_SIZE, 2 * _UNIT_SIZE), "what its two threads had in hand"
-
-
-def _await(backfill: Backfill, driver: subprocess.Popen[bytes], true: Callable[[], bool], what: str) -> None:
-    def true_or_dead() -> bool:
-        assert driver.poll() is None, f"the driver ended before {what}: {backfill.log()}"
-        return true()
-
-    wait_until(true_or_dead, what, _PATIENCE_S)
 
 
 def _report(backfill: Backfill) -> dict[str, object]:
