@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import multiprocessing
 import random
 import threading
 import time
@@ -22,6 +21,7 @@ from include.quarry.catalog.database import Database, migrate
 from include.quarry.catalog.request_schema import audit_records, queries
 from include.quarry.settings import Settings
 from tests.chaos.audited_server import serve
+from tests.chaos.forked import forking
 from tests.conftest import free_port
 from tests.door import showing
 
@@ -71,14 +71,14 @@ def test_whatever_was_answered_before_a_kill_is_on_record_once(tmp_path: Path) -
     threads = [threading.Thread(target=callers.ask, args=(number % 3 == 0,)) for number in range(_CALLERS)]
     for thread in threads:
         thread.start()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.chaos.audited_server"])
+    context = forking()
     try:
         for _ in range(_KILLS):
             answered = len(callers.begun)
             process = context.Process(target=serve, args=(tmp_path, callers.port, 0.02), daemon=True)
             process.start()
-            _wait_for(lambda answered=answered: len(callers.begun) > answered)
+            # each caller may still have to note an answer of the life before
+            _wait_for(lambda answered=answered: len(callers.begun) > answered + _CALLERS)
             time.sleep(dice.uniform(*_LIFE_S))
             process.kill()
             process.join()

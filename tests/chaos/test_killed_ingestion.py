@@ -1,7 +1,6 @@
 """Changes flow in while every process of the ingestion is killed in turn: nothing is lost, nothing is doubled."""
 
 import json
-import multiprocessing
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from include.quarry.feeds.ingestion import make_chunker
 from include.quarry.feeds.ingestor import Ingestor
 from include.quarry.retrieval.digest import digest
 from include.quarry.settings import Settings
+from tests.chaos.forked import forking
 from tests.chaos.ingestion_processes import VERSION, Step, embed, feed, follow, stream, take, write_stream
 from tests.chaos.journal import SPEC
 
@@ -39,8 +39,7 @@ class Processes:
     """One process per role, forked from a server that has imported everything, so that a restart costs little."""
 
     def __init__(self, home: Path) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["tests.chaos.ingestion_processes"])
+        self._context = forking()
         self._home = home
         self._roles: dict[str, Callable[[Path], None]] = {"feed": feed, "embed": embed, "follow": follow}
         self.running: dict[str, BaseProcess] = {}

@@ -6,7 +6,6 @@ and database sessions are cut off: in the end everything holds the same, and eac
 """
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -29,6 +28,7 @@ from include.quarry.feeds.feed_specs import load_feed_specs
 from include.quarry.settings import Settings
 from include.quarry.verification.sources import open_source
 from include.quarry.verification.verify import verify
+from tests.chaos.forked import forking
 from tests.chaos.ingestion_processes import VERSION, embed, follow
 from tests.chaos.journal import SPEC, wait_until
 from tests.chaos.stream_processes import POINTS, read_table, read_topic
@@ -50,8 +50,7 @@ class World:
 
     def __init__(self, home: Path, broker: subprocess.Popen[bytes], topic: TopicSource, table: TableSource) -> None:
         self._home = home
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["tests.chaos.ingestion_processes", "tests.chaos.stream_processes"])
+        self._context = forking()
         self._broker = broker
         self.topic = topic
         self.table = table

@@ -5,7 +5,6 @@ change is in the log exactly once, and each document ends as it was left.
 """
 
 import json
-import multiprocessing
 import os
 import random
 import time
@@ -19,6 +18,7 @@ import sqlalchemy as sa
 from include.quarry.catalog.database import Database, migrate
 from include.quarry.catalog.schema import changes, documents
 from include.quarry.settings import Settings
+from tests.chaos.forked import forking
 from tests.chaos.journal import wait_until
 from tests.chaos.stream_processes import POINTS, read_subscription
 from tests.chaos.stream_source import Name, Truth, next_event
@@ -36,7 +36,7 @@ class World:
 
     def __init__(self, home: Path, server: PubSubServer, dice: random.Random) -> None:
         self._home, self._server, self._dice = home, server, dice
-        self._context = multiprocessing.get_context("forkserver")
+        self._context = forking()
         self.topic = Topic()
         self.truth = Truth(random.Random(dice.random()))
         self.readers: list[BaseProcess] = []
