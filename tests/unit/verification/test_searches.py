@@ -124,7 +124,10 @@ def test_a_version_that_was_ended_meanwhile_is_left_out(corpus: Corpus) -> None:
 
 
 def test_two_nights_at_once_and_a_stream_of_changes_stay_safe(corpus: Corpus) -> None:
-    """As when `airflow backfill create` runs the Dag beside its schedule, over a backfill and a stream."""
+    """As when `airflow backfill create` runs the Dag beside its schedule, over a backfill and a stream.
+
+    Here vectors have a grace, since readers on their way need one."""
+    corpus.settings = corpus.settings.model_copy(update={"unused_vector_grace_s": 60.0})
     ended, wrong = threading.Event(), list[BaseException]()
 
     def night(run: str) -> None:
