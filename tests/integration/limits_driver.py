@@ -1,11 +1,13 @@
-"""One replica that is asked as fast as it answers: `python -m tests.integration.limits_driver URL AMOUNT SECONDS …`.
+"""One replica that is asked as fast as it answers: `python -m tests.integration.limits_driver URL AMOUNT WHEN_DOWN`.
 
-It prints what it admitted in each window of a second, and how its requests ended, as JSON.
+It says that it is ready, begins at a first line of input and ends at a second. Then it prints when that was, what it
+admitted in each window of a second, and how its requests ended, as JSON.
 """
 
 import argparse
 import asyncio
 import json
+import sys
 import time
 from collections import Counter
 
@@ -32,7 +34,6 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("amount", type=int)
-    parser.add_argument("seconds", type=float)
     parser.add_argument("when_down", choices=["open", "closed"])
     given = parser.parse_args()
     counters, limit = RedisCounters(given.url), Limit("requests", given.amount, 1)
@@ -41,10 +42,14 @@ async def main() -> None:
     windows: Counter[int] = Counter()
     outcomes: Counter[str] = Counter()
     waits_ms: list[float] = []
-    until = time.monotonic() + given.seconds
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    told_to_end = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+    began_at = time.time()
 
     async def ask() -> None:
-        while (asked := time.monotonic()) < until:
+        while not told_to_end.done():
+            asked = time.monotonic()
             try:
                 await leases.take(TENANT, limit)
                 windows[int(clock.last)] += 1
@@ -56,13 +61,15 @@ async def main() -> None:
                 waits_ms.append((time.monotonic() - asked) * 1000)
             outcomes["admitted"] += 1
 
-    print("begun", flush=True)
     await asyncio.gather(*(ask() for _ in range(ASKERS)))
+    ended_at = time.time()
     await counters.close()
     waits_ms.sort()
     print(
         json.dumps(
             {
+                "began_at": began_at,
+                "ended_at": ended_at,
                 "windows": windows,
                 "outcomes": outcomes,
                 "p50_ms": waits_ms[len(waits_ms) // 2],
