@@ -258,7 +258,7 @@ def test_a_token_that_is_not_accepted_says_why(page: Any) -> None:
 
 
 def test_a_busy_platform_says_when_to_come_back(page: Any, platform: Platform) -> None:
-    platform.fails = Unavailable("the queue is full", retry_after_s=2)
+    platform.fails = Unavailable("the queue is full", retry_after_s=8)
     ask(page, BUILT)
     page.wait_for_selector(".problem")
     assert page.is_disabled(".problem button")
