@@ -74,6 +74,11 @@ def send(topic: Topic, doc_id: str, text: str | None) -> None:
     topic.publish(json.dumps(event).encode(), f"red/{doc_id}")
 
 
+def stepped(stream: Stream) -> int:
+    """How many changes the first pull brings that is answered in time."""
+    return next((count for _ in range(60) if (count := stream.step())), 0)
+
+
 def text_of(database: Database, doc_id: str) -> str | None:
     with database.read() as connection:
         row = find_document(connection, DocumentKey("main", "red", doc_id))
@@ -89,7 +94,7 @@ def log_of(database: Database, doc_id: str) -> list[str]:
 def test_a_message_is_acknowledged_once_the_catalog_has_it(server, topic, database, open_stream) -> None:
     for text in ("one", "two", None):
         send(topic, "a", text)
-    assert open_stream(topic).step() == 3
+    assert stepped(open_stream(topic)) == 3
     assert log_of(database, "a") == ["upsert", "upsert", "delete"]
     assert server.outstanding(topic.path) == 0
 
@@ -102,9 +107,9 @@ def test_an_acknowledgement_that_got_lost_does_not_make_a_change_count_twice(
     stream = open_stream(topic)
     with monkeypatch.context() as patch:
         patch.setattr(server, "loses_acknowledgements", True)
-        stream.step()
+        assert stepped(stream) == 2
     server.lapse()
-    assert stream.step() == 2
+    assert stepped(stream) == 2
     assert (log_of(database, "a"), text_of(database, "a")) == (["upsert", "upsert"], "two")
     assert stream.progress.changes == Counter(changed=2)
     assert server.outstanding(topic.path) == 0
@@ -113,10 +118,10 @@ def test_an_acknowledgement_that_got_lost_does_not_make_a_change_count_twice(
 def test_what_a_reader_held_for_too_long_cannot_overtake_what_came_after(server, topic, database, open_stream) -> None:
     send(topic, "a", "one")
     slow = open_change_feed(spec(topic), database, MAX_BYTES)
-    (held,) = slow.pull(lambda _: None, limit=10, wait_s=5)
+    (held,) = slow.pull(lambda _: None, limit=10, wait_s=30)
     server.lapse()
     send(topic, "a", "two")
-    open_stream(topic).step()
+    stepped(open_stream(topic))
     assert ingestor(database).accept(slow.name, [held]) == [Counter()]
     assert (log_of(database, "a"), text_of(database, "a")) == (["upsert", "upsert"], "two")
     slow.close()
@@ -125,7 +130,7 @@ def test_what_a_reader_held_for_too_long_cannot_overtake_what_came_after(server,
 def test_one_key_is_not_read_past_what_another_reader_has_in_hand(server, topic, database, open_stream) -> None:
     send(topic, "a", "one")
     first = open_change_feed(spec(topic), database, MAX_BYTES)
-    (held,) = first.pull(lambda _: None, limit=10, wait_s=5)
+    (held,) = first.pull(lambda _: None, limit=10, wait_s=30)
     send(topic, "a", "two")
     second = open_stream(topic)
     assert second.step() == 0
@@ -142,7 +147,7 @@ def test_a_handful_larger_than_asked_for_is_given_in_parts(topic, database) -> N
     feed = open_change_feed(spec(topic), database, MAX_BYTES)
     sizes = []
     for limit in (5, 2, 2, 2):  # the first is taken for lost
-        for batch in feed.pull(lambda _: None, limit=limit, wait_s=5):
+        for batch in feed.pull(lambda _: None, limit=limit, wait_s=30):
             sizes.append(len(batch.changes))
             if limit == 2:
                 ingestor(database).accept(feed.name, [batch])
@@ -158,7 +163,7 @@ def test_leases_are_extended_while_a_handful_is_worked_on(
     monkeypatch.setattr(feed_module, "_EXTEND_EVERY_S", 0.01)
     send(topic, "a", "one")
     before, feed = server.extensions, open_change_feed(spec(topic), database, MAX_BYTES)
-    (held,) = feed.pull(lambda _: None, limit=10, wait_s=5)
+    (held,) = feed.pull(lambda _: None, limit=10, wait_s=30)
     wait_until(lambda: server.extensions > before + 3, "extensions", 30, lambda _: None)
     feed.accepted(held.partition, held.ends)
     feed.close()
@@ -180,8 +185,8 @@ def test_a_catalog_that_is_away_sends_nothing_to_the_dead_letters(
         patch.setattr(Ingestor, "accept", busy)
         for _ in range(10):
             with pytest.raises(Unavailable):
-                stream.step()
-    stream.step()
+                stepped(stream)
+    stepped(stream)
     assert stream.progress.changes == Counter(changed=1, quarantined=1)
     assert (server.dead_letters, server.outstanding(topic.path)) == ([], 0)
     topic.close()
@@ -192,7 +197,9 @@ def test_what_cannot_be_understood_is_set_aside_and_can_be_read_again(topic, dat
     for data, key in ((b"\xff\x00", "red/b"), (json.dumps(event).encode(), ""), (b"[]", "red/c")):
         topic.publish(data, key)
     stream = open_stream(topic)
-    wait_until(lambda: stream.step() == 0, "all messages", 30, lambda _: None)
+    wait_until(
+        lambda: stream.step() == 0 and stream.progress.changes["quarantined"] == 3, "all messages", 30, lambda _: None
+    )
     with database.read() as connection:
         aside = {found.reason: found for found in list_quarantine(connection, "main")}
         originals = {reason: read_original(connection, found.key) for reason, found in aside.items()}
