@@ -22,6 +22,7 @@ from include.quarry.operations.health import wait_until
 from include.quarry.records import DocumentKey
 
 PATIENCE_S = 90.0
+_STEPS = 1_000
 MAPPING = RowMapping("main", ("id",), ("title", "body"), tenant="red", title="title", metadata=("price", "live"))
 TABLE = """CREATE TABLE notes (
     id int PRIMARY KEY, shop text NOT NULL DEFAULT 'red', title text, body text, price numeric, live bool DEFAULT true
@@ -103,7 +104,8 @@ def until_equal(shop: Shop, database: Database, stream: Stream) -> None:
 
     def equal() -> bool:
         try:
-            return stream.step() == 0 and stream._feed._reading is None and held(database) == shop.rows()
+            drained = any(stream.step() == 0 for _ in range(_STEPS))
+            return drained and stream._feed._reading is None and held(database) == shop.rows()
         except Unavailable:  # a slot is given free a moment after its reader left
             return False
 
