@@ -38,7 +38,7 @@ name: sabotage
 headline: p@5
 min_judged_queries: 30
 thresholds: {at_least: {p@5: 0.1}}
-gate: {margin: 0.03, rounds: 2}
+gate: {margin: 0.03}
 """
 SPEC = IndexSpec()
 FIVE_TIMES = IndexSpec(embedding=EmbeddingSpec(dtype="fp32"))
