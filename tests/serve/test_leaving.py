@@ -35,7 +35,8 @@ def engine() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def callers(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callers]:
     server: dict[str, object] = {"openai_url": engine, "deep_model": "paced"}
-    with answering_platform(tmp_path_factory.mktemp("leaving") / "home", ["red"], _TEXTS, **server) as callers:
+    home, tenants = tmp_path_factory.mktemp("leaving") / "home", ["red", *_PAYS.values()]
+    with answering_platform(home, tenants, _TEXTS, **server) as callers:
         yield callers
 
 
@@ -60,6 +61,8 @@ def test_a_client_that_leaves_stops_the_generation(callers: Callers, engine: str
     print(f"stopped after {poll(lambda: talks(engine) == 0, 'the model to stop', _BOUND_S):.1f} s")
 
 
+_PAYS = {"/v1/answer": "green", "/v1/chat/completions": "blue"}
+"""Tenants of whom nobody else left a moment ago: that is booked when the engine has stopped, not before."""
 _STREAMS: dict[str, dict[str, Any]] = {
     "/v1/answer": {"question": _QUESTION, "tier": "deep", "stream": True},
     "/v1/chat/completions": {
@@ -72,7 +75,7 @@ _STREAMS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("path", _STREAMS)
 def test_who_leaves_a_stream_pays_for_what_was_generated_until_then(callers: Callers, path: str) -> None:
-    shown = bearer(make_token(callers.settings, "red", *SCOPES))
+    shown = bearer(make_token(callers.settings, _PAYS[path], *SCOPES))
     with httpx.Client(base_url=callers.settings.http_url, headers=shown, trust_env=False, timeout=_BOUND_S) as http:
         before, ended_before = _used(http), _left_parts(http)
         with http.stream("POST", path, json=_STREAMS[path]) as response:
@@ -86,6 +89,7 @@ def test_who_leaves_a_stream_pays_for_what_was_generated_until_then(callers: Cal
         assert usage["prompt_tokens"] > 0
         assert len(_SENTENCE.split()) <= usage["completion_tokens"] < _WORDS
         assert usage["engine_s"] >= _PACE_S * len(_SENTENCE.split())
+        poll(lambda: _used(http)["tokens"] > before["tokens"], "the usage", _BOUND_S)
         after = _used(http)
         assert after["tokens"] - before["tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
         assert after["answers"] == before["answers"]
