@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from include.quarry.catalog.database import Database, migrate
 
-_FAILURE_CHARACTERS = 800
+_FAILURE_CHARACTERS = 400
 _POSTGRES_BIN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
