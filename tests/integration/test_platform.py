@@ -31,6 +31,7 @@ from tests.integration.loop import (
     python_passages,
     stone_passages,
 )
+from tests.processes import title_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 
@@ -161,7 +162,7 @@ def test_killed_parts_come_back(up):
     victims = [
         process
         for process in processes_of(up.installation)
-        if "haproxy.cfg" in " ".join(process.cmdline()) or "mlflow server" in " ".join(process.cmdline())
+        if any(name in title_of(process) for name in ("haproxy.cfg", "mlflow server"))
     ]
     assert len(victims) >= 2
     for process in victims:

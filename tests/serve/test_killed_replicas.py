@@ -15,6 +15,7 @@ from include.quarry.catalog.schema import changes, documents
 from include.quarry.operations.processes import processes_of
 from include.quarry.routing.building import build_version
 from include.quarry.routing.completeness import check_completeness
+from tests.processes import title_of
 from tests.serve.conftest import Api, poll
 
 pytestmark = [pytest.mark.serve, pytest.mark.chaos]
@@ -103,19 +104,12 @@ def _kill(api: Api, victim: str) -> int:
     found: list[psutil.Process] = []
 
     def is_there() -> bool:
-        found.extend(p for p in processes_of(api.installation) if f"ServeReplica:{victim}" in _title(p))
+        found.extend(p for p in processes_of(api.installation) if f"ServeReplica:{victim}" in title_of(p))
         return bool(found)
 
     poll(is_there, f"a replica of {victim}", _BOUND_S)
     found[0].kill()
     return 1
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 def _agree(api: Api, stream: Stream) -> None:
