@@ -29,6 +29,7 @@ from include.quarry.routing.promotion import promote, roll_back
 from include.quarry.settings import Settings
 from include.quarry.specs import ShardSpec
 from tests.benchmarks.cluster import bench_settings, ray_head
+from tests.processes import title_of
 from tests.serve.conftest import _START_S, _deployed, poll, showing
 
 pytestmark = pytest.mark.serve
@@ -115,6 +116,7 @@ def test_shards_on_replicas_answer_as_one_index_mark_what_is_down_and_come_back(
     poll(lambda: one.answers("shards", everything), "the change to be found", _BOUND_S)
     assert check_completeness("shards", one.settings)["chunks"] == _DOCUMENTS
 
+    poll(lambda: len(_replicas(installation, "Shards-1")) == 2, "both twins", _BOUND_S)
     poll(lambda: all(one.answers("shards", everything) for _ in range(10)), "both twins to have followed", _BOUND_S)
     hanging, _ = _replicas(installation, "Shards-1")
     hanging.suspend()
@@ -156,11 +158,4 @@ def _seen_marked(one: Quarry, marked: list[dict[str, object]]) -> bool:
 
 
 def _replicas(installation: Installation, deployment: str) -> list[psutil.Process]:
-    return [p for p in processes_of(installation) if f"ServeReplica:retrieval:{deployment}" in _title(p)]
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
+    return [p for p in processes_of(installation) if f"ServeReplica:retrieval:{deployment}" in title_of(p)]
