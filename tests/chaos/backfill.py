@@ -67,15 +67,14 @@ class Backfill:
         self.drivers.append(driver)
         return driver
 
-    def hold(self, driver: subprocess.Popen[bytes], actors: int = 1) -> None:
-        """Keep `actors` engines inside a call, with all that they had finished kept."""
-        self.journal.hold()
+    def wait_until_held(self, driver: subprocess.Popen[bytes], actors: int = 1) -> None:
+        """Return when `actors` engines are kept inside a call, with all that they had finished kept."""
         self.wait_until(lambda: self._stand_still(actors), "the engines to hold", driver)
 
     def let_one_pass(self, driver: subprocess.Popen[bytes], actors: int = 1) -> None:
         """Let what is held be finished and kept, and hold the engines inside what they do next: so the work waits for
         whoever watches, however long that takes."""
-        in_hand = {text for _, texts in self._calls_held() for text in texts}
+        in_hand = {text for _, texts in self._calls()["held"] for text in texts}
         self.journal.hold(self.texts() - in_hand)
 
         def passed() -> bool:
@@ -113,22 +112,18 @@ class Backfill:
     def _stand_still(self, actors: int) -> bool:
         """Whether so many engines are held, and every call of the living is held or kept: each has two at once."""
         calls = self._calls()
-        held = calls["held"] - calls["freed"]
         finished = {text for _, texts in calls["done"] for text in texts}
-        enough = len({pid for pid, _ in held}) >= actors
-        return enough and calls["begin"] - calls["done"] <= held and finished <= set(self._rows())
-
-    def _calls_held(self) -> set[Call]:
-        calls = self._calls()
-        return calls["held"] - calls["freed"]
+        enough = len({pid for pid, _ in calls["held"]}) >= actors
+        return enough and calls["begin"] - calls["done"] <= calls["held"] and finished <= set(self._rows())
 
     def _calls(self) -> Mapping[str, set[Call]]:
-        """Those of the living, by event."""
+        """Those of the living, by event; under `held`, those that are so now."""
         living = {actor.pid for actor in self.actors()}
         calls = defaultdict[str, set[Call]](set)
         for entry in self.journal.entries():
             if entry.pid in living:
                 calls[entry.event].add((entry.pid, entry.hashes))
+        calls["held"] -= calls["freed"]
         return calls
 
     def check(self, killed: Collection[int] = ()) -> None:

@@ -46,7 +46,7 @@ def test_a_backfill_that_loses_its_driver_an_actor_and_a_node_embeds_everything_
     journal, raylet = backfill.journal, backfill.cluster.spot_raylet()
     journal.hold()
     first = backfill.start()
-    backfill.hold(first)
+    backfill.wait_until_held(first)
     while journal.count("done") < _UNITS_BEFORE_THE_KILL:
         backfill.let_one_pass(first)
     first.kill()
@@ -55,7 +55,7 @@ def test_a_backfill_that_loses_its_driver_an_actor_and_a_node_embeds_everything_
     kept = journal.count("done")
 
     second = backfill.start(min_actors=2, max_actors=2)
-    backfill.hold(second, actors=2)
+    backfill.wait_until_held(second, actors=2)
     backfill.let_one_pass(second, actors=2)
     assert journal.count("done") > kept
     assert "continuing the plan" in backfill.log()
@@ -76,7 +76,7 @@ def test_two_backfills_with_overlapping_windows_at_once_embed_nothing_twice(back
     backfill.journal.hold()
     drivers = [backfill.start(to=early.isoformat()), backfill.start(**{"from": late.isoformat()})]
     for driver in drivers:
-        backfill.hold(driver, actors=2)
+        backfill.wait_until_held(driver, actors=2)
     for driver in drivers:
         backfill.finish(driver)
     backfill.check()
