@@ -31,6 +31,7 @@ from tests.benchmarks.cluster import serving
 from tests.benchmarks.report import Report, Row
 from tests.benchmarks.streamed import TOPIC, streamed
 from tests.benchmarks.undisturbed import undisturbed
+from tests.processes import title_of
 
 NAME = "changes"
 CHANGES_PER_S, LOOKED_FOR_EVERY, SEARCHES_PER_S = 20, 10, 5
@@ -143,7 +144,7 @@ def _engine_pace(settings: Settings) -> Pace:
 
 
 def _indexer(platform: Installation) -> psutil.Process:
-    (indexer,) = (each for each in processes_of(platform) if "Indexing" in " ".join(each.cmdline()))
+    (indexer,) = (each for each in processes_of(platform) if "Indexing" in title_of(each))
     return indexer
 
 

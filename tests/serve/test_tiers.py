@@ -12,6 +12,7 @@ import pytest
 
 from include.quarry.operations.processes import processes_of
 from tests.benchmarks.answering import documents, question
+from tests.processes import title_of
 from tests.serve.conftest import Api, poll
 
 pytestmark = [pytest.mark.serve, pytest.mark.chaos]
@@ -41,15 +42,8 @@ def ask(api: Api, **more: object) -> dict[str, object]:
 
 def replica_of(api: Api, tier: str) -> psutil.Process | None:
     return next(
-        (each for each in processes_of(api.installation) if f"ServeReplica:gateway:{tier}" in title(each)), None
+        (each for each in processes_of(api.installation) if f"ServeReplica:gateway:{tier}" in title_of(each)), None
     )
-
-
-def title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 class Stream(threading.Thread):
