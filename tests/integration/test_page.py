@@ -65,6 +65,7 @@ class Platform:
         self.opinions: list[tuple[str, str, int, str]] = []
         self.fails: QuarryError | None = None
         self.kept = False
+        self.lingers = False
         self.goes_on = threading.Event()
         self.left = threading.Event()
 
@@ -79,7 +80,7 @@ class Platform:
         try:
             async for event in self._answerer.answer(question, hits, wish, visit):
                 yield self._kept(event) if self.kept and isinstance(event, Answer) else event
-                if isinstance(event, VerifiedSentence):
+                if isinstance(event, Answer if self.lingers else VerifiedSentence):
                     await asyncio.to_thread(self.goes_on.wait, 20)
         finally:
             self.left.set()
@@ -147,7 +148,7 @@ def page(browser: Any, url: str, platform: Platform) -> Iterator[Any]:
     """A tab with a token; whatever the page says in the console on its own account fails the test."""
     platform.goes_on.set()
     platform.left.clear()
-    platform.fails, platform.kept = None, False
+    platform.fails, platform.kept, platform.lingers = None, False, False
     yield from tab(browser, url, width=1280, height=800)
 
 
@@ -169,6 +170,11 @@ def tab(browser: Any, url: str, **size: int) -> Iterator[Any]:
 def ask(page: Any, question: str) -> None:
     page.fill("#question", question)
     page.keyboard.press("Enter")
+
+
+def wait_for_answers(page: Any, count: int) -> None:
+    """The newest stands first, so only their number tells that it is whole."""
+    page.locator(".facts").nth(count - 1).wait_for()
 
 
 def test_an_answer_streams_in_and_its_citation_shows_the_passage_in_its_document(page: Any, platform: Platform) -> None:
@@ -206,10 +212,21 @@ def test_it_says_whose_words_an_answer_is_and_that_it_was_kept(page: Any, platfo
     assert "Kept" not in page.inner_text(".facts")
     platform.kept = True
     ask(page, BUILT)
-    page.wait_for_selector(".answer:nth-of-type(2) .facts")
-    said = page.inner_text(".facts")  # the newest answer stands first
+    wait_for_answers(page, 2)
+    said = page.locator(".facts").first.inner_text()
     assert "smollm2-135m, prompt 0a1b2c3d" in said
     assert "answered before" in said
+
+
+def test_the_next_question_may_be_asked_before_the_last_stream_is_closed(page: Any, platform: Platform) -> None:
+    platform.lingers = True
+    platform.goes_on.clear()
+    ask(page, BUILT)
+    page.wait_for_selector(".facts")
+    ask(page, BURNT)
+    wait_for_answers(page, 2)
+    assert page.locator(".answer .question").all_inner_texts() == [BURNT, BUILT]
+    platform.goes_on.set()
 
 
 def test_thumbs_are_kept_with_the_query(page: Any, platform: Platform) -> None:
@@ -231,7 +248,7 @@ def test_a_hostile_document_stays_text(page: Any) -> None:
     page.locator(".source-text", has_text="<script>").wait_for()
     assert page.inner_text(".source-where") == "guide/<i>mill</i>.md"
     ask(page, "<img src=x onerror='window.hacked = 4'> built?")
-    page.wait_for_selector(".answer:nth-of-type(2) .facts")
+    wait_for_answers(page, 2)
     assert page.evaluate("window.hacked") is None
     assert page.locator("main img, aside img, aside script, main b").count() == 0
 

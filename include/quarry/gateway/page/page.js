@@ -34,6 +34,7 @@ async function answer(text, tier) {
         announce(data.text);
       } else {
         view.finish(data);
+        busy(false); // the stream may close later: nothing is left to stop, and the next question is a question
         if (!data.grounded) announce(data.answer);
       }
     }
