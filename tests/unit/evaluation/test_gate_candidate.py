@@ -25,7 +25,12 @@ from include.quarry.settings import Settings
 from tests.unit.routing.corpus import SPEC, Corpus, HashEmbedder
 
 TEXTS = {"a": "Granite is hard.", "b": "Chalk is soft.", "c": "Slate splits well."}
-CARD = "corpus: main\nmin_judged_queries: 3\nthresholds: {at_least: {ndcg@10: 0.5}}\n"
+# Nine answers of a millisecond say nothing about speed: what else the machine does would decide.
+CARD = """corpus: main
+min_judged_queries: 3
+thresholds: {at_least: {ndcg@10: 0.5}}
+gate: {latency_slack_ms: 60000}
+"""
 
 
 @pytest.fixture
