@@ -16,6 +16,7 @@ from tests.servers.redis import RedisServer, redis_server
 
 pytestmark = pytest.mark.integration
 PROCESSES = 4
+_STANDSTILL_S = 0.3
 Report = dict[str, Any]
 
 
@@ -63,10 +64,22 @@ def together(reports: Sequence[Report]) -> Counter[int]:
     return total
 
 
-def whole(reports: Sequence[Report]) -> range:
-    """The windows in which all of them asked all the time."""
-    began_at = max(report["began_at"] for report in reports)
-    return range(math.ceil(began_at), int(min(report["ended_at"] for report in reports)))
+def calm(seconds: float) -> tuple[float, float]:
+    """Wait until the machine has not stood still for that long, and say from when to when: on one that stands still,
+    everybody is late at once, and what is admitted then says nothing."""
+    began = last = time.time()
+    while last - began < seconds:
+        time.sleep(0.02)
+        now = time.time()
+        if now - last > _STANDSTILL_S:
+            began = now
+        last = now
+    return began, last
+
+
+def windows_between(since: float, until: float) -> range:
+    """Those that lie in it whole, but for the first second, in which some still rest."""
+    return range(math.ceil(since + 1), int(until))
 
 
 def show(reports: Sequence[Report]) -> None:
@@ -79,12 +92,12 @@ def show(reports: Sequence[Report]) -> None:
 @pytest.mark.parametrize("amount", [7, 100, 2000])
 def test_processes_together_never_admit_more_than_the_limit(server: RedisServer, amount: int) -> None:
     replicas = Replicas(server, amount, "closed")
-    time.sleep(6)
+    since, until = calm(6)
     reports = replicas.end()
     show(reports)
     windows = together(reports)
     assert max(windows.values()) <= amount
-    counts = sorted(windows[window] for window in whole(reports))
+    counts = sorted(windows[window] for window in windows_between(since, until))
     assert len(counts) >= 3
     del counts[0]  # a Redis that was late once may have cost one
     assert sum(counts) >= 0.9 * amount * len(counts)
@@ -98,21 +111,19 @@ def test_a_redis_that_goes_and_comes_back(server: RedisServer, when_down: str, b
     waited in vain counts for itself for a second, so in two windows."""
     amount = 200
     replicas = Replicas(server, amount, when_down)
-    time.sleep(3)  # in mid-flight
+    calm(3)  # in mid-flight
     server.send(blow)
-    gone_at = time.time()
-    time.sleep(3)
-    back_at = time.time()
+    down = calm(3)
     if blow == signal.SIGKILL:
         server.start()
     else:
         server.send(signal.SIGCONT)
-    time.sleep(8)  # in the first of which some still rest
+    since, until = calm(8)
     reports = replicas.end()
     show(reports)
     windows = together(reports)
-    without = [window for window in windows if gone_at + 1 < window < back_at - 1]
-    last = whole(reports)[-5:]
+    without = [window for window in windows_between(*down) if windows[window]]
+    last = windows_between(since, until)[-5:]
     assert sum(0 < windows[window] <= 1.5 * amount for window in last) >= 3
     if when_down == "open":
         assert without

@@ -72,7 +72,13 @@ def test_a_taken_port_stops_the_start_before_anything_runs(platform):
 def test_the_platform_starts_and_shows_itself(up):
     assert "already up" in up.command("up").stdout
     shown = up.command("status")
-    assert shown.returncode == 0, shown.stdout
+
+    def all_answer() -> bool:
+        nonlocal shown
+        shown = up.command("status")
+        return shown.returncode == 0
+
+    wait_until(all_answer, "every part to answer in time", timeout_s=120, tick=lambda _: None)
     for part in ("ray", "mlflow", "airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"):
         assert part in shown.stdout
 
@@ -105,6 +111,11 @@ def test_a_message_on_a_topic_wakes_the_ingestion_before_its_hour(loop: Loop) ->
 def test_documents_of_another_kind_bring_a_new_version_without_anyone_asking(loop: Loop) -> None:
     before = loop.route()
     assert before is not None
+
+    def is_replaced() -> bool:
+        now = loop.route()
+        return now is not None and now.live_version != before.live_version
+
     loop.write("stone", stone_passages(120))
     began = datetime.now(UTC)
     assert loop.run("ingest_documents", folder=str(loop.folder)).state == "success"
@@ -112,6 +123,7 @@ def test_documents_of_another_kind_bring_a_new_version_without_anyone_asking(loo
     began = datetime.now(UTC)
     drift = loop.run("detect_drift")
     assert (drift.state, loop.airflow.failed_tasks(drift)) == ("success", [])
+    loop.until(is_replaced, "another version to be live")
     reindex = loop.follows("reindex_corpus", began)
     assert (reindex.state, loop.airflow.failed_tasks(reindex)) == ("success", [])
     after = loop.route()

@@ -47,8 +47,16 @@ def talks(engine: str) -> int:
     return sum(bool(each.raddr) and each.raddr.port == port and each.status == "ESTABLISHED" for each in connections)
 
 
+@pytest.fixture(scope="module")
+def leavers() -> list[str]:
+    """Whoever has left so far."""
+    return []
+
+
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_leaves_stops_the_generation(callers: Callers, engine: str, stream: bool) -> None:
+def test_a_client_that_leaves_stops_the_generation(
+    callers: Callers, engine: str, leavers: list[str], stream: bool
+) -> None:
     assert talks(engine) == 0
     url = httpx.URL(f"{callers.settings.http_url}/v1/answer")
     asked = httpx.Request(
@@ -58,6 +66,7 @@ def test_a_client_that_leaves_stops_the_generation(callers: Callers, engine: str
     with socket.create_connection((url.host, url.port or 80), timeout=_BOUND_S) as client:
         client.sendall(f"POST {url.path} HTTP/1.1\r\n{head}\r\n".encode() + asked.read())
         poll(lambda: talks(engine) == 1, "the model to begin", _BOUND_S)
+    leavers.append("red")
     print(f"stopped after {poll(lambda: talks(engine) == 0, 'the model to stop', _BOUND_S):.1f} s")
 
 
@@ -74,13 +83,16 @@ _STREAMS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("path", _STREAMS)
-def test_who_leaves_a_stream_pays_for_what_was_generated_until_then(callers: Callers, path: str) -> None:
+def test_who_leaves_a_stream_pays_for_what_was_generated_until_then(
+    callers: Callers, leavers: list[str], path: str
+) -> None:
     shown = bearer(make_token(callers.settings, _PAYS[path], *SCOPES))
     with httpx.Client(base_url=callers.settings.http_url, headers=shown, trust_env=False, timeout=_BOUND_S) as http:
-        before, ended_before = _used(http), _left_parts(http)
+        before = _used(http)
         with http.stream("POST", path, json=_STREAMS[path]) as response:
             query_id = response.headers["x-request-id"]
             assert any("built in 1800" in line for line in response.iter_lines())
+        leavers.append(_PAYS[path])
         took_s = poll(lambda: len(_records(http, query_id)) == 2, "the record", _BOUND_S)
         begun, left = sorted(_records(http, query_id), key=lambda each: str(each["facts"]["outcome"]))
         assert (begun["facts"]["outcome"], left["facts"]["outcome"]) == ("begun", "left")
@@ -93,7 +105,7 @@ def test_who_leaves_a_stream_pays_for_what_was_generated_until_then(callers: Cal
         after = _used(http)
         assert after["tokens"] - before["tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
         assert after["answers"] == before["answers"]
-        poll(lambda: _left_parts(http) > ended_before, "the metrics of the tier", _BOUND_S)
+        poll(lambda: _left_parts(http) == len(leavers), "the metrics of the tier", _BOUND_S)
 
 
 def _records(http: httpx.Client, query_id: str) -> list[dict[str, Any]]:

@@ -343,7 +343,7 @@ async def test_too_many_answers_at_once_are_refused_before_a_stream_begins(
 
 async def test_a_slow_reader_gets_the_answer_that_was_made_in_time(platform: Platform) -> None:
     """The deadline is for making the answer, not for reading it."""
-    hurried = replace(visit("red"), deadline=Deadline(1.0))
+    hurried = replace(visit("red"), deadline=Deadline(3.0))
     asked = (await Asking(platform.retrieve, platform.answer).ask(Ask(question="what?"), hurried)).events
     assert isinstance(await anext(asked), Said)
     assert platform.ended == ["what?"]

@@ -328,7 +328,7 @@ def test_a_busy_platform_is_asked_again_when_it_said_so(client: openai.OpenAI, p
 def test_a_client_that_waits_no_longer_ends_the_generation(client: openai.OpenAI, platform: Platform) -> None:
     ended, slow = platform.ended, [{"role": "user", "content": "slow"}]
     with pytest.raises(openai.APITimeoutError):
-        chat(client, messages=slow, timeout=0.5)
+        chat(client, messages=slow, timeout=2)
     with pytest.raises(openai.APITimeoutError):
         list(chat(client, messages=slow, timeout=0.5, stream=True))
     wait_until(lambda: platform.ended == ended + 2, "the generations to end", timeout_s=20, tick=lambda _: None)

@@ -117,9 +117,10 @@ async def test_it_tells_how_busy_it_is_then_sentences_then_the_end(bench: Bench)
 
 
 async def test_while_it_waits_or_works_it_gives_signs_of_life(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    working = await bench.begun()
     for name in ("BEAT_S", "TOLD_S"):
         monkeypatch.setattr(model_tier, name, 0.001)
-    working, waiting = await bench.begun(), bench.ask()
+    waiting = bench.ask()
     assert isinstance(await anext(working), Usage)  # after the sentence
     for events in (working, waiting):
         signs = [await anext(events) for _ in range(3)]
@@ -190,7 +191,7 @@ async def test_what_is_not_done_in_time_is_cut_off_and_what_was_said_counts(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_tier, "TOLD_S", 60.0)  # nothing is told in between
-    events = [event async for event in bench.ask(hurried(SPARE_S + 1.0))]
+    events = [event async for event in bench.ask(hurried(SPARE_S + 3.0))]
     assert [type(event) for event in events] == [Standing, Origin, VerifiedSentence, Usage, Ended]
     assert isinstance(ended := events[-1], Ended)
     assert (ended.how, ended.usage.completion_tokens) == ("late", 6)

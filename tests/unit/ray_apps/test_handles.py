@@ -158,6 +158,7 @@ def test_a_silent_shard_is_waited_for_once_and_then_rests(
     monkeypatch.setattr(handles, "_REST_S", 3600.0)
     with pytest.raises(Unavailable, match=r"shard 2 of index version v1 did not answer within 0\.01 s"):
         shard.standing()
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), loop).result()  # what was under way has been asked
     asked = handle.asked
     with pytest.raises(Unavailable, match="silent a moment ago"):
         shard.standing()

@@ -257,6 +257,7 @@ async def test_whatever_is_wrong_with_a_candidate_the_replica_lives_on(
     await until(residents, "basalt", ["b", "a"])
     assert broken.wait(_PATIENCE_S)
     refuse("v2", "a test", routing_settings)
+    await until_held(residents, "v1")
     broken.clear()
     monkeypatch.setattr(residents._loader, "_open_version", bug)
     with corpus.database.write() as connection:
