@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from include.quarry.generation.evidence import Evidence
+from include.quarry.generation.extractive import Extract
 from include.quarry.generation.grounding import Support
 from include.quarry.generation.prices import COST_DIGITS
 from include.quarry.generation.protocol import Origin, Tier, Usage
@@ -112,13 +113,14 @@ far, sentences, the end."""
 
 
 class Draft:
-    """An answer in the making. `usage`, `refused` and `best_score` are kept by whoever asks the models."""
+    """An answer in the making. `usage`, `refused` and `best` are kept by whoever asks the models; `best` is
+    what the passages themselves would answer, once that was looked for."""
 
     def __init__(self, evidence: Sequence[Evidence]) -> None:
         self.evidence = evidence
         self.usage = Usage()
         self.refused = False
-        self.best_score: float | None = None
+        self.best: Sequence[Extract] | None = None
         self.sentences: list[str] = []
         self._citations: list[Citation] = []
         self._said: set[tuple[str, ...]] = set()

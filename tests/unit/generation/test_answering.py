@@ -37,6 +37,8 @@ from .conftest import MakeHit, ScriptedModel, tiers_of
 RUFF = "Ruff is a fast linter. Ruff is written in Rust. Ruff has 800 rules. It was founded by Charlie Marsh."
 OTHER = "Ruff sorts imports. Bread is baked in an oven."
 EXPLAIN, EXPLAINED = "Explain in which language Ruff is written.", "Ruff is written in Rust."
+LIGHTHOUSES = (("Marrow", 1800), ("Grey Fell", 1803))
+BUILT = "In which year was the lighthouse of Marrow built?"
 ASKED = "What language is Ruff written in, and how many rules has Ruff?"
 
 
@@ -119,6 +121,23 @@ async def test_a_true_sentence_beside_the_point_gives_way_to_the_passages(make_h
     _, answer = await run({"fast": model}, [make_hit(text, title="httpx")], "Does httpx support HTTP/2?")
     assert answer.tier == "extractive"
     assert "HTTP/2" in answer.text
+
+
+@pytest.mark.parametrize("asked", [BUILT, BUILT.lower()])
+async def test_a_true_sentence_about_another_than_was_asked_for_gives_way_to_the_passages(
+    make_hit: MakeHit, asked: str
+) -> None:
+    marrow, fell = (make_hit(f"The lighthouse of {name} was built in {year}.") for name, year in LIGHTHOUSES)
+    model = ScriptedModel("The lighthouse of Grey Fell was built in 1803 [1].")
+    _, answer = await run({"fast": model}, [fell, marrow], asked)
+    assert (answer.tier, answer.text) == ("extractive", "The lighthouse of Marrow was built in 1800 [1].")
+
+
+async def test_who_is_named_may_be_named_by_the_heading_alone(make_hit: MakeHit) -> None:
+    marrow = make_hit("The lighthouse was built in 1800.", title="Marrow")
+    model = ScriptedModel("The lighthouse was built in 1800 [1].")
+    _, answer = await run({"fast": model}, [marrow], BUILT)
+    assert answer.tier == "fast"
 
 
 async def test_a_model_that_does_not_know_is_believed(hits: list[Hit]) -> None:
