@@ -3,8 +3,9 @@
 At a trickle, every tenth change is looked for until it is found, and some are taken back and looked for until they are
 gone. Then many short documents come at once, and their rate is held against the bare engine's over texts of the same
 kind, on an empty machine and beside a platform at rest: what that takes of a small machine is no work on documents; and
-what the indexer does beside embedding is told as its share of the indexer's processor time. As many again come while
-others search, and those searches are held against the ones at rest.
+what the indexer does beside embedding is told as its share of the indexer's processor time. How much of the flood the
+engine was at work, or kept from it only because another had the processor, says whether anything but processors holds
+documents up. As many again come while others search, and those searches are held against the ones at rest.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +58,15 @@ class Pace(NamedTuple):
 
     rate: float
     cpu_s: float
+
+
+class Flood(NamedTuple):
+    """Documents a second; the indexer's seconds of processor time a document; and the share of the time that the
+    engine's threads were at work or waited for a processor."""
+
+    rate: float
+    cpu_s: float
+    engine_share: float
 
 
 class Topic:
@@ -117,11 +128,12 @@ def run(folder: Path, documents: int) -> Report:
             firsts = itertools.count(10**5, 10**5)
             floods = (range(first, first + documents) for first in firsts)
             indexer = _indexer(platform)
-            alone, cpu_s = undisturbed(lambda: _timed_flood(topic, next(floods), indexer))
+            threads = settings.embedding_threads
+            alone = undisturbed(lambda: _timed_flood(topic, next(floods), indexer, threads))
             idle_ms, busy_ms, searched = undisturbed(lambda: asyncio.run(_searched_flood(topic, next(floods))))
             beside.append(undisturbed(lambda: _engine_pace(settings)))
         bare.append(undisturbed(lambda: _engine_pace(settings)))
-    return _report(found_s, gone_s, (idle_ms, busy_ms), (alone, searched, cpu_s / documents), (bare, beside))
+    return _report(found_s, gone_s, (idle_ms, busy_ms), (alone, searched), (bare, beside))
 
 
 def text_of(number: int) -> str:
@@ -188,11 +200,23 @@ async def _flood(topic: Topic, numbers: range) -> float:
         return len(numbers) / (time.monotonic() - began)
 
 
-def _timed_flood(topic: Topic, numbers: range, indexer: psutil.Process) -> tuple[float, float]:
-    """Documents a second, and the indexer's seconds of processor time for all of them."""
-    before = sum(indexer.cpu_times()[:2])
+def _timed_flood(topic: Topic, numbers: range, indexer: psutil.Process, threads: int) -> Flood:
+    before, cpu_s = _threads(indexer), sum(indexer.cpu_times()[:2])
     rate = asyncio.run(_flood(topic, numbers))
-    return rate, sum(indexer.cpu_times()[:2]) - before
+    cpu_s = sum(indexer.cpu_times()[:2]) - cpu_s
+    spent = (now_s - before.get(thread, 0.0) for thread, now_s in _threads(indexer).items())
+    engine_s = sorted(spent, reverse=True)[:threads]  # no others do as much
+    return Flood(rate, cpu_s / len(numbers), sum(engine_s) / len(engine_s) / (len(numbers) / rate))
+
+
+def _threads(process: psutil.Process) -> dict[str, float]:
+    """Seconds that each thread has run or waited for a processor so far, as Linux tells."""
+    seconds = {}
+    for thread in Path(f"/proc/{process.pid}/task").iterdir():
+        with suppress(ProcessLookupError):  # it has just ended
+            ran_ns, waited_ns, _ = (thread / "schedstat").read_text().split()
+            seconds[thread.name] = (int(ran_ns) + int(waited_ns)) / 1e9
+    return seconds
 
 
 async def _searched_flood(topic: Topic, numbers: range) -> tuple[list[list[float]], list[float], float]:
@@ -237,14 +261,14 @@ def _report(
     found_s: list[float],
     gone_s: list[float],
     searches_ms: tuple[list[list[float]], list[float]],
-    rates: tuple[float, float, float],
+    floods: tuple[Flood, float],
     engine: tuple[list[Pace], list[Pace]],
 ) -> Report:
-    """`rates` are documents a second alone and beside searches, and the indexer's processor seconds a document."""
+    """`floods` are the one alone, and documents a second beside searches."""
     idle_ms, busy_ms = searches_ms
     p50, p95 = np.percentile(found_s, (50, 95))
     at_rest, busy = [float(np.percentile(each, 95)) for each in idle_ms], float(np.percentile(busy_ms, 95))
-    alone, searched, cpu_s = rates
+    (alone, cpu_s, engine_share), searched = floods
     bare, beside = ([pace.rate for pace in paces] for paces in engine)
     embedding_ms = [pace.cpu_s * 1000 for paces in engine for pace in paces]
     beside_embedding = 1 - sum(embedding_ms) / len(embedding_ms) / (cpu_s * 1000)
@@ -259,6 +283,7 @@ def _report(
         Row(
             "indexer, ms of processor time a document", embedding_ms, [cpu_s * 1000], beside_embedding, "not embedding"
         ),
+        Row("engine at work, or kept from a processor", [], [engine_share], engine_share, "of the time"),
         Row("p95 of searches, ms", at_rest, [busy], busy / idle, at_most=MAX_SEARCH_P95),
     ]
     notes = [

@@ -146,7 +146,10 @@ def test_a_second_reader_goes_on_where_the_catalog_stands(
     source.send("a", "two")
     second = open_stream()
     until(lambda: texts(database) == {"a": "two"}, second)
-    assert second.progress.changes["changed"] == 1
+    told = second.progress.changes
+    if not source.keeps_history:  # a file that is still young may be looked at again, and has not changed
+        del told["unchanged"]
+    assert told == Counter(changed=1)
 
 
 def test_what_the_catalog_did_not_take_comes_again_though_nothing_new_comes(

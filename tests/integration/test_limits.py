@@ -16,7 +16,7 @@ from tests.servers.redis import RedisServer, redis_server
 
 pytestmark = pytest.mark.integration
 PROCESSES = 4
-_STANDSTILL_S = 0.3
+_STANDSTILL_S, _PATIENCE_S = 0.3, 120.0
 Report = dict[str, Any]
 
 
@@ -67,8 +67,9 @@ def together(reports: Sequence[Report]) -> Counter[int]:
 def calm(seconds: float) -> tuple[float, float]:
     """Wait until the machine has not stood still for that long, and say from when to when: on one that stands still,
     everybody is late at once, and what is admitted then says nothing."""
-    began = last = time.time()
+    began = last = first = time.time()
     while last - began < seconds:
+        assert last - first < _PATIENCE_S, f"this machine stands still every {seconds:g} s"
         time.sleep(0.02)
         now = time.time()
         if now - last > _STANDSTILL_S:

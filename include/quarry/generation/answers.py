@@ -114,7 +114,7 @@ far, sentences, the end."""
 
 class Draft:
     """An answer in the making. `usage`, `refused` and `best` are kept by whoever asks the models; `best` is
-    what the passages themselves would answer, once that was looked for."""
+    the best sentence of the passages, if any, once it was looked for."""
 
     def __init__(self, evidence: Sequence[Evidence]) -> None:
         self.evidence = evidence

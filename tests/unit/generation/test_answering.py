@@ -124,20 +124,30 @@ async def test_a_true_sentence_beside_the_point_gives_way_to_the_passages(make_h
 
 
 @pytest.mark.parametrize("asked", [BUILT, BUILT.lower()])
+@pytest.mark.parametrize("said", ["The lighthouse of Grey Fell was built in 1803 [1].", "1803 [1]."])
 async def test_a_true_sentence_about_another_than_was_asked_for_gives_way_to_the_passages(
-    make_hit: MakeHit, asked: str
+    make_hit: MakeHit, asked: str, said: str
 ) -> None:
     marrow, fell = (make_hit(f"The lighthouse of {name} was built in {year}.") for name, year in LIGHTHOUSES)
-    model = ScriptedModel("The lighthouse of Grey Fell was built in 1803 [1].")
-    _, answer = await run({"fast": model}, [fell, marrow], asked)
+    _, answer = await run({"fast": ScriptedModel(said)}, [fell, marrow], asked)
     assert (answer.tier, answer.text) == ("extractive", "The lighthouse of Marrow was built in 1800 [1].")
 
 
 async def test_who_is_named_may_be_named_by_the_heading_alone(make_hit: MakeHit) -> None:
-    marrow = make_hit("The lighthouse was built in 1800.", title="Marrow")
-    model = ScriptedModel("The lighthouse was built in 1800 [1].")
-    _, answer = await run({"fast": model}, [marrow], BUILT)
+    hits = [make_hit(f"It was built in {year}.", title=f"The lighthouse of {name}") for name, year in LIGHTHOUSES]
+    for said, tier in (("It was built in 1800 [1].", "fast"), ("It was built in 1803 [2].", "extractive")):
+        _, answer = await run({"fast": ScriptedModel(said)}, hits, BUILT)
+        assert (answer.tier, "1800" in answer.text) == (tier, True)
+
+
+async def test_who_asks_about_two_is_told_of_both(make_hit: MakeHit) -> None:
+    hits = [make_hit(f"The lighthouse of {name} was built in {year}.") for name, year in LIGHTHOUSES]
+    both = "The lighthouse of Marrow was built in 1800 [1]. The lighthouse of Grey Fell was built in 1803 [2]."
+    asked = "When were the lighthouses of Marrow and Grey Fell built?"
+    _, answer = await run({"fast": ScriptedModel(both)}, hits, asked)
     assert answer.tier == "fast"
+    assert "1800" in answer.text
+    assert "1803" in answer.text
 
 
 async def test_a_model_that_does_not_know_is_believed(hits: list[Hit]) -> None:
