@@ -213,7 +213,7 @@ def _threads(process: psutil.Process) -> dict[str, float]:
     """Seconds that each thread has run or waited for a processor so far, as Linux tells."""
     seconds = {}
     for thread in Path(f"/proc/{process.pid}/task").iterdir():
-        with suppress(ProcessLookupError):  # it has just ended
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
             ran_ns, waited_ns, _ = (thread / "schedstat").read_text().split()
             seconds[thread.name] = (int(ran_ns) + int(waited_ns)) / 1e9
     return seconds

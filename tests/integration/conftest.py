@@ -40,8 +40,13 @@ class Platform:
         make_topic(broker, NEWS, 1)
         feeds = home / "feeds.yaml"
         feeds.write_text(json.dumps({"feeds": [{"kind": "kafka", "servers": broker, "topic": NEWS, "corpus": NEWS}]}))
-        own = {"docs": str(nothing), "feeds": str(feeds), "start_timeout_s": 400, "gate_suite": ""}
-        own["canary_timeout_s"] = 30  # a machine that stands still is no candidate that hangs
+        own = {
+            "docs": str(nothing),
+            "feeds": str(feeds),
+            "start_timeout_s": 400,
+            "gate_suite": "",
+            "canary_timeout_s": 30,  # a machine that stands still is no candidate that hangs
+        }
         self.installation = Installation(Settings(home=home, _env_file=None, **own, **self.ports))
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -33,16 +33,16 @@ export function bearer() {
   }
 }
 
-// The events of an answer: {name: "sentence" | "answer", data}. Throws a Problem, or AbortError when stopped.
+// The events of an answer: {name: "sentence" | "answer", data}; the answer is the last one, whenever the stream is
+// closed. Throws a Problem, or AbortError when stopped.
 export async function* ask(question, tier, signal) {
   const response = await send("POST", "/v1/answer", { question, tier, stream: true }, signal);
-  let whole = false;
   for await (const { name, data } of serverSent(response)) {
     if (name === "problem") throw new Problem(data, retryAfterOf(data));
-    whole ||= name === "answer";
     yield { name, data };
+    if (name === "answer") return;
   }
-  if (!whole) throw new Problem({ title: "The answer broke off", detail: "The connection was cut. Ask again." });
+  throw new Problem({ title: "The answer broke off", detail: "The connection was cut. Ask again." });
 }
 
 export async function readDocument(docId) {

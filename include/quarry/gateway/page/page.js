@@ -27,7 +27,6 @@ async function answer(text, tier) {
   document.getElementById("examples").hidden = true;
   busy(true);
   news.replaceChildren();
-  let whole = false;
   try {
     for await (const { name, data } of ask(text, tier, controller.signal)) {
       if (name === "sentence") {
@@ -35,15 +34,12 @@ async function answer(text, tier) {
         announce(data.text);
       } else {
         view.finish(data);
-        whole = true;
-        if (running === controller) busy(false); // before the stream is closed: nothing is left to stop
         if (!data.grounded) announce(data.answer);
       }
     }
   } catch (error) {
-    if (error.name !== "AbortError" && error.status === undefined) throw error;
-    if (whole) return; // it stands, however its stream ends
     if (error.name === "AbortError") view.stop();
+    else if (error.status === undefined) throw error;
     else refuse(view, error, text, tier);
   } finally {
     if (running === controller) busy(false);
